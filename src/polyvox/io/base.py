@@ -1,0 +1,251 @@
+"""The seam: everything Polyvox asks of the outside world, and the two ways to run what is written over it.
+
+Everything above this module is ordinary `async def`. In async it runs on the event loop. In sync it runs on `drive` and
+`iterate` below: the coroutines of a blocking `IO` never suspend (they block instead), so a single `send(None)` finishes
+them, with no event loop and no thread. That is why nothing above may await anything but the seam.
+
+The rules: no timeout scope ever stands round a `yield` (it would cancel the consumer's own code): limits are instants
+that each read is given; after every read the cancel flag is looked at before the bytes, so that an abort never looks
+like a clean end; state shared between calls is guarded by a `threading.Lock` that is never held over an `await`.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Protocol, TypeVar
+
+from msgspec import Struct, field
+
+from polyvox.errors import CallTimeoutError, Cancelled, Phase, PolyvoxError
+from polyvox.secrets import Secret
+from polyvox.types.models import Timeout
+from polyvox.types.usage import Attempt
+
+T = TypeVar("T")
+
+
+class HttpRequest(Struct, frozen=True):
+    """A request ready to be sent: the whole URL, signed headers, the body. Its repr masks nothing: never log it."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"HttpRequest({self.method} …, {len(self.body)} bytes)"
+
+
+class HttpResponse(Protocol):
+    """The head of an answer, and its body as it comes."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers by lower-case name; repeated ones are joined by commas."""
+        ...
+
+    async def read(self, until: float | None) -> bytes:
+        """Return the next bytes of the body as soon as there are any; `b""` at its end.
+
+        Raises `CallTimeoutError` at the monotonic instant `until` (`None`: no limit), `InterruptedCallError` where the
+        body broke off, `Cancelled` where the call was aborted.
+        """
+        ...
+
+
+class IO(Protocol):
+    """The whole seam. Two real implementations (`AsyncIO`, `BlockingIO`), a double (`ScriptedIO`), and the local model."""
+
+    def open(self, request: HttpRequest, context: Context) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send the request; inside the `async with` the answer can be read; leaving it early shuts the connection.
+
+        The limits in force are those of `context`: connecting obeys its connect limit, the rest its current limit.
+        """
+        ...
+
+    async def sleep(self, seconds: float, context: Context | None = None) -> None:
+        """Wait. With a context: wakes at once and raises `Cancelled` on an abort, or times out at its deadline."""
+        ...
+
+    def now(self) -> float:
+        """Return the monotonic clock in seconds."""
+        ...
+
+    async def gather(self, calls: Iterable[Callable[[], Awaitable[T]]], limit: int | None = None) -> list[T]:
+        """Run the calls, at most `limit` at once, and return their results in order. The first failure cancels the rest."""
+        ...
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a blocking function: in a thread where there is an event loop, as a plain call where there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Close pooled connections."""
+        ...
+
+
+class Cancel:
+    """The abort of a call: `set()` from any thread or task. One handle may be given to many calls.
+
+    Whoever can be woken registers a function with `add`; `set` calls each of them once, in the caller's thread.
+    """
+
+    __slots__ = ("_flag", "_lock", "_wakers")
+
+    def __init__(self) -> None:
+        self._flag = False
+        self._lock = threading.Lock()
+        self._wakers: dict[int, Callable[[], None]] = {}
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the abort was asked for."""
+        return self._flag
+
+    def set(self) -> None:
+        """Abort: shut the sockets down, wake the sleepers, cancel the tasks. A second call does nothing."""
+        with self._lock:
+            if self._flag:
+                return
+            self._flag = True
+            wakers = list(self._wakers.values())
+            self._wakers.clear()
+        for wake in wakers:
+            wake()
+
+    def add(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Register `wake` and return the function that takes it out again. Already set: `wake` is called at once."""
+        key = id(wake)
+        with self._lock:
+            if not self._flag:
+                # Two registrations of one function object are two entries: the key is made unique.
+                while key in self._wakers:
+                    key += 1
+                self._wakers[key] = wake
+
+                def remove() -> None:
+                    with self._lock:
+                        self._wakers.pop(key, None)
+
+                return remove
+        wake()
+        return lambda: None
+
+    def check(self) -> None:
+        """Raise `Cancelled` if the abort was asked for."""
+        if self._flag:
+            raise Cancelled("the call was aborted")
+
+
+NO_NOTIFY: Final[Callable[[str, Any], None]] = lambda kind, fact: None  # noqa: E731 - a constant, not a function of ours
+
+
+class Context:
+    """One mutable object a call: what every layer of it shares.
+
+    `deadline` is the monotonic instant of `timeout.total`, shared by retries, fallbacks and tool loops. `secrets` are
+    those of the call, for the sanitiser. `attempts` grows by one a request sent. `notify(kind, fact)` is the channel to
+    the hooks. The limit now in force is (`until`, `phase`).
+    """
+
+    __slots__ = (
+        "attempts",
+        "cancel",
+        "connected",
+        "deadline",
+        "io",
+        "notify",
+        "phase",
+        "secrets",
+        "started",
+        "timeout",
+        "until",
+    )
+
+    def __init__(
+        self,
+        io: IO,
+        timeout: Timeout | None = None,
+        cancel: Cancel | None = None,
+        notify: Callable[[str, Any], None] = NO_NOTIFY,
+    ) -> None:
+        self.io = io
+        self.timeout = timeout or Timeout()
+        self.cancel = cancel or Cancel()
+        self.notify = notify
+        self.attempts: list[Attempt] = []
+        self.secrets: list[Secret] = []
+        self.started = io.now()
+        self.deadline: float | None = None if self.timeout.total is None else self.started + self.timeout.total
+        self.connected: float | None = None
+        self.until: float | None = self.deadline
+        self.phase: Phase = "total"
+
+    def limit(self, phase: Phase, seconds: float | None) -> None:
+        """Put a new limit in force from now on: `seconds` for `phase`, or the deadline where that comes first."""
+        until = None if seconds is None else self.io.now() + seconds
+        if self.deadline is not None and (until is None or self.deadline <= until):
+            self.until, self.phase = self.deadline, "total"
+        else:
+            self.until, self.phase = until, phase
+
+    def remaining(self) -> float | None:
+        """Return the seconds left of the limit in force (never below 0), `None` where there is none."""
+        return None if self.until is None else max(0.0, self.until - self.io.now())
+
+    def check(self) -> None:
+        """Raise `Cancelled` or `CallTimeoutError` where the call may not go on. The abort is looked at first."""
+        self.cancel.check()
+        if self.until is not None and self.io.now() >= self.until:
+            raise self.timed_out()
+
+    def timed_out(self) -> CallTimeoutError:
+        """Return the error for the limit in force."""
+        return CallTimeoutError(timeout_message(self.phase, self.timeout), phase=self.phase)
+
+
+def timeout_message(phase: Phase, timeout: Timeout) -> str:
+    """Return the sentence that says which limit passed, and which setting moves it."""
+    seconds = getattr(timeout, phase)
+    what = {
+        "connect": "no connection was made",
+        "first_event": "the provider sent no answer",
+        "idle": "the answer fell silent",
+        "total": "the call was not done",
+    }[phase]
+    return f"{what} within {seconds:g} s; Timeout({phase}=…) sets this limit"
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine over a blocking `IO` to its end. It must not suspend: that would be a fault of ours."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    coroutine.close()
+    raise PolyvoxError("a blocking call suspended: the Client takes plain functions only; AsyncClient takes async ones")
+
+
+def iterate(generator: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+    """Iterate an async generator over a blocking `IO`. Leaving the loop early closes it, in `finally`."""
+    try:
+        while True:
+            try:
+                item = drive(generator.__anext__())  # type: ignore[arg-type]
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        drive(generator.aclose())  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""The types everything else speaks in: frozen structs, no I/O, no vendor's words."""
