@@ -21,6 +21,7 @@ from msgspec import Struct, field
 
 from polyvox.errors import CallTimeoutError, Cancelled, Phase, PolyvoxError
 from polyvox.secrets import Secret
+from polyvox.types.generate import GenerateResponse
 from polyvox.types.models import Timeout
 from polyvox.types.usage import Attempt
 
@@ -161,10 +162,12 @@ class Context:
         "cancel",
         "connected",
         "deadline",
+        "first_event",
         "io",
         "notify",
         "phase",
         "secrets",
+        "stamp",
         "started",
         "timeout",
         "until",
@@ -186,6 +189,9 @@ class Context:
         self.started = io.now()
         self.deadline: float | None = None if self.timeout.total is None else self.started + self.timeout.total
         self.connected: float | None = None
+        self.first_event: float | None = None
+        # Set by the call whose answer is being read: gives a folded answer its identity, timing and cost.
+        self.stamp: Callable[[GenerateResponse[Any]], GenerateResponse[Any]] = lambda response: response
         self.until: float | None = self.deadline
         self.phase: Phase = "total"
 
