@@ -14,13 +14,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from msgspec import Struct, field
 
 from polyvox.errors import CallTimeoutError, Cancelled, Phase, PolyvoxError
-from polyvox.secrets import Secret
+from polyvox.secrets import Secret, sanitize
 from polyvox.types.generate import GenerateResponse
 from polyvox.types.models import Timeout
 from polyvox.types.usage import Attempt
@@ -63,7 +63,7 @@ class HttpResponse(Protocol):
 
 
 class IO(Protocol):
-    """The whole seam. Two real implementations (`AsyncIO`, `BlockingIO`), a double (`ScriptedIO`), and the local model."""
+    """The whole seam. Two real ones (`AsyncIO`, `BlockingIO`), a double (`ScriptedIO`), and the local model's."""
 
     def open(self, request: HttpRequest, context: Context) -> AbstractAsyncContextManager[HttpResponse]:
         """Send the request; inside the `async with` the answer can be read; leaving it early shuts the connection.
@@ -81,7 +81,10 @@ class IO(Protocol):
         ...
 
     async def gather(self, calls: Iterable[Callable[[], Awaitable[T]]], limit: int | None = None) -> list[T]:
-        """Run the calls, at most `limit` at once, and return their results in order. The first failure cancels the rest."""
+        """Run the calls, at most `limit` at once, and return their results in order.
+
+        The first failure cancels the rest and is raised itself.
+        """
         ...
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -104,7 +107,7 @@ class Cancel:
     def __init__(self) -> None:
         self._flag = False
         self._lock = threading.Lock()
-        self._wakers: dict[int, Callable[[], None]] = {}
+        self._wakers: dict[object, Callable[[], None]] = {}
 
     @property
     def is_set(self) -> bool:
@@ -123,13 +126,13 @@ class Cancel:
             wake()
 
     def add(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Register `wake` and return the function that takes it out again. Already set: `wake` is called at once."""
-        key = id(wake)
+        """Register `wake` and return the function that takes it out again. Already set: `wake` is called at once.
+
+        `wake` must not raise, block or take long: it runs in the thread of whoever aborts.
+        """
+        key = object()  # two registrations of one function are two entries
         with self._lock:
             if not self._flag:
-                # Two registrations of one function object are two entries: the key is made unique.
-                while key in self._wakers:
-                    key += 1
                 self._wakers[key] = wake
 
                 def remove() -> None:
@@ -230,18 +233,57 @@ def timeout_message(phase: Phase, timeout: Timeout) -> str:
     return f"{what} within {seconds:g} s; Timeout({phase}=…) sets this limit"
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine over a blocking `IO` to its end. It must not suspend: that would be a fault of ours."""
+def sanitized_cause(error: BaseException, known: Iterable[Secret | str] = ()) -> Exception:
+    """Return a stand-in for a transport library's exception, to be the `__cause__` of ours.
+
+    The exceptions of HTTP libraries hold request objects with signed headers, and proxies with passwords; a stand-in
+    holds the kind and the sanitised text of each link of the chain, and no frames.
+    """
+    links: list[str] = []
+    link: BaseException | None = error
+    while link is not None and len(links) < 4:
+        line = f"{type(link).__name__}: {link}".rstrip(": ")
+        if not any(line in other or str(link) in other for other in links):
+            links.append(line)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return OSError(sanitize(" <- ".join(links), known))
+
+
+def timed_out_total(context: Context) -> CallTimeoutError:
+    """Return the error for the deadline of the whole call, whatever limit is in force."""
+    return CallTimeoutError(timeout_message("total", context.timeout), phase="total")
+
+
+SUSPENDED: Final = "a blocking call suspended: Client takes plain functions only; AsyncClient takes async ones"
+
+
+def _step(start: Callable[[], Any]) -> Any:
+    """Finish the awaitable that `start` makes, in one step, outside of any event loop's knowledge.
+
+    asyncio's asyncgen hooks are taken out meanwhile: they are read when a generator is first iterated, and an event
+    loop that knew of ours would close it at its own end, and would put off to a task (which nobody may ever run) the
+    closing of one that is dropped. With none, the interpreter closes a dropped generator at once, in place.
+    """
     hooks = sys.get_asyncgen_hooks()
     sys.set_asyncgen_hooks(None, None)
     try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        awaitable = start()
+        try:
+            awaitable.send(None)
+        except StopIteration as stop:
+            return stop.value
+        # It suspended. The error is thrown in where it waits, so that its `finally` blocks run.
+        with suppress(StopIteration):
+            awaitable.throw(PolyvoxError(SUSPENDED))
+        awaitable.close()
     finally:
         sys.set_asyncgen_hooks(*hooks)
-    coroutine.close()
-    raise PolyvoxError("a blocking call suspended: the Client takes plain functions only; AsyncClient takes async ones")
+    raise PolyvoxError(SUSPENDED)
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine over a blocking `IO` to its end. It must not suspend: that would be a fault of ours."""
+    return cast(T, _step(lambda: coroutine))
 
 
 def iterate(generator: AsyncGenerator[T, None]) -> Generator[T, None, None]:
@@ -249,9 +291,9 @@ def iterate(generator: AsyncGenerator[T, None]) -> Generator[T, None, None]:
     try:
         while True:
             try:
-                item = drive(generator.__anext__())  # type: ignore[arg-type]
+                item = _step(generator.__anext__)
             except StopAsyncIteration:
                 return
             yield item
     finally:
-        drive(generator.aclose())  # type: ignore[arg-type]
+        _step(generator.aclose)
