@@ -1,0 +1,1 @@
+"""What a program holds: `Client` and `AsyncClient`, their streams, their bound models, their configuration."""

@@ -1,0 +1,299 @@
+"""The one call: a request out, an answer in, streamed or whole, one shape.
+
+The rules. Only a *decoded event* moves the idle limit: pings and comments do not. No timeout scope stands round a
+`yield`: each read is given the instant it may wait for. Leaving the generator early, in whatever way, leaves the
+`async with` below and so closes the connection at once. Identity (`provider`, `origin`) is stamped here, never by a
+dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from msgspec import Struct, structs
+
+from polyvox.calls.emulate import EventTransform, apply_emulations
+from polyvox.calls.price import cost_of
+from polyvox.calls.replay import strip_foreign
+from polyvox.dialects.base import Frame, StreamDecoder, WireRequest
+from polyvox.errors import ConfigError, DecodeError, InterruptedCallError, PolyvoxError
+from polyvox.framing.base import Framer
+from polyvox.framing.sse import SSEFramer
+from polyvox.io.base import Context, HttpRequest, HttpResponse
+from polyvox.registry.target import Target
+from polyvox.secrets import sanitize
+from polyvox.types.events import Event, RawFrame, StreamEnd, StreamStart
+from polyvox.types.fold import unfold
+from polyvox.types.generate import Adjustment, GenerateRequest, GenerateResponse
+from polyvox.types.normalise import normalise
+from polyvox.types.usage import Attempt, Timing
+
+Events: TypeAlias = AsyncGenerator[list[Event], None]
+Call: TypeAlias = Callable[[Context, GenerateRequest], Events]
+
+_MARKUP_TYPES = ("text/html", "application/xml", "text/xml")
+# No SSE line of any service begins with one of these: a JSON object or list, a page.
+_NOT_SSE = (b"{", b"[", b"<")
+
+
+class Prepared(Struct, frozen=True):
+    """A request said in its wire's words, ready to be signed, with what became of it on the way."""
+
+    wire: WireRequest
+    http: HttpRequest
+    adjustments: tuple[Adjustment, ...]
+    transforms: tuple[EventTransform, ...]
+
+
+def prepare(target: Target, request: GenerateRequest, *, stream: bool) -> Prepared:
+    """Return what will be sent for `request`, unsigned. Pure: it sends nothing.
+
+    Raises `UnsupportedError` for what the model or the wire cannot do, `ConfigError` for a setting that makes no sense.
+    """
+    options, ignored = _own_options(target, request.options)
+    messages, left_out = strip_foreign(request.messages, target.dialect, target.name)
+    request = structs.replace(request, model=target.model, messages=normalise(messages), options=options)
+    request, emulated, transforms = apply_emulations(target.emulate, request)
+    wire = target.dialect.generate.encode_request(request, target.quirks, stream=stream)
+    query = f"?{urlencode(wire.query)}" if wire.query else ""
+    url = f"{target.base_url}{target.endpoint.path or wire.path}{query}"
+    http = HttpRequest(wire.method, url, {**wire.headers, **target.headers}, wire.body)
+    return Prepared(wire, http, (*ignored, *left_out, *emulated, *wire.adjustments), transforms)
+
+
+def _own_options(
+    target: Target, options: dict[str, dict[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], tuple[Adjustment, ...]]:
+    """Give the dialect one block: the configuration's, the dialect's, the provider's options, the last one winning."""
+    if not options and not target.options:
+        return options, ()
+    spoken = target.dialect.name
+    own = {**target.options, **options.get(spoken, {}), **options.get(target.provider, {})}
+    ignored = tuple(
+        Adjustment("dropped", f"options.{name}", f"neither the wire ({spoken}) nor {target.provider} bears this name")
+        for name in options
+        if name not in (spoken, target.provider)
+    )
+    return ({spoken: own} if own else {}), ignored
+
+
+def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
+    """Return the call that sends a request to `target`. `raw` adds a `RawFrame` before each frame's events."""
+
+    async def generate(context: Context, request: GenerateRequest) -> Events:
+        prepared = prepare(target, request, stream=stream)
+        context.secrets.extend(target.auth.secrets)
+        attempt = Attempt(target.provider, target.model, context.io.now() - context.started)
+        place = len(context.attempts)
+        context.attempts.append(attempt)
+        try:
+            context.check()
+            http = await target.auth.sign(prepared.http, context.io)
+            async with context.io.open(http, context) as response:
+                context.connected = context.io.now()
+                answer = _streamed(context, target, response, raw=raw) if stream else _whole(context, target, response)
+                async with aclosing(answer):
+                    async for events in answer:
+                        stamped = _stamp_events(events, target, prepared)
+                        if stamped:
+                            yield stamped
+        except PolyvoxError as error:
+            _identify(error, context, target)
+            attempt = structs.replace(attempt, error=type(error).__name__)
+            raise
+        finally:
+            seconds = context.io.now() - context.started - attempt.started
+            context.attempts[place] = structs.replace(attempt, seconds=seconds)
+
+    return generate
+
+
+def _stamp_events(events: list[Event], target: Target, prepared: Prepared) -> list[Event]:
+    for transform in prepared.transforms:
+        events = transform.feed(events)
+    for place, event in enumerate(events):
+        # The start is the first event of an answer, or stands right behind its raw frame.
+        if type(event) is StreamStart:
+            events[place] = structs.replace(
+                event, provider=target.provider, adjustments=(*prepared.adjustments, *event.adjustments)
+            )
+            break
+        if type(event) is not RawFrame:
+            break
+    last = events[-1] if events else None
+    if type(last) is StreamEnd and last.response is not None:
+        response = structs.replace(
+            last.response, adjustments=(*prepared.adjustments, *last.response.adjustments), provider=target.provider
+        )
+        events[-1] = structs.replace(last, response=response)
+    return events
+
+
+def _stamper(
+    context: Context, target: Target, response: HttpResponse
+) -> Callable[[GenerateResponse[Any]], GenerateResponse[Any]]:
+    request_id, rate_limits = target.dialect.decode_headers(response.headers)
+
+    def stamp(answer: GenerateResponse[Any]) -> GenerateResponse[Any]:
+        now = context.io.now()
+        return structs.replace(
+            answer,
+            provider=target.provider,
+            origin=target.name,
+            request_id=request_id,
+            rate_limits=rate_limits,
+            cost=cost_of(answer.usage, target.row),
+            attempts=tuple(context.attempts),
+            timing=Timing(
+                connect=None if context.connected is None else context.connected - context.started,
+                first_event=None if context.first_event is None else context.first_event - context.started,
+                total=now - context.started,
+            ),
+        )
+
+    return stamp
+
+
+async def _body(context: Context, response: HttpResponse) -> bytes:
+    pieces = []
+    while piece := await response.read(context.until):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def _check_status(context: Context, target: Target, response: HttpResponse) -> None:
+    if 200 <= response.status < 300:
+        return
+    body = await _body(context, response)
+    raise target.dialect.decode_error(response.status, response.headers, body)
+
+
+def _no_answer(response: HttpResponse, body: bytes) -> DecodeError:
+    kind = response.headers.get("content-type", "no content type")
+    excerpt = sanitize(body[:200].decode("utf-8", "replace")).strip()
+    return DecodeError(
+        f"the server answered {response.status} with {kind} that is no answer of this wire: check the base_url. "
+        f"It begins: {excerpt!r}",
+        status=response.status,
+    )
+
+
+async def _whole(context: Context, target: Target, response: HttpResponse) -> Events:
+    await _check_status(context, target, response)
+    body = await _body(context, response)
+    yield _decoded_whole(context, target, response, body)
+
+
+def _decoded_whole(context: Context, target: Target, response: HttpResponse, body: bytes) -> list[Event]:
+    if response.headers.get("content-type", "").startswith(_MARKUP_TYPES) or body.lstrip()[:1] == b"<":
+        raise _no_answer(response, body)
+    if not body.strip():
+        raise InterruptedCallError("the server answered with an empty body", status=response.status)
+    answer = target.dialect.generate.decode_response(body)
+    context.first_event = context.io.now()
+    context.stamp = _stamper(context, target, response)
+    return unfold(answer)
+
+
+async def _streamed(context: Context, target: Target, response: HttpResponse, *, raw: bool) -> Events:
+    await _check_status(context, target, response)
+    codec = target.dialect.generate
+    framing = target.endpoint.framing or codec.framing
+    head = await _first_bytes(context, response)
+    if framing == "sse" and head.lstrip()[:1] in _NOT_SSE:
+        # Some services answer a streamed request whole, or with an error under a 200; a proxy, with a page of its own.
+        yield _decoded_whole(context, target, response, head + await _body(context, response))
+        return
+    framer, decoder = _framer(framing), codec.stream_decoder()
+    context.stamp = _stamper(context, target, response)
+    idle, data, failure = context.timeout.idle, head, None
+    while True:
+        events: list[Event] = []
+        failure = _decode(framer.feed(data) if data else framer.close(), decoder, events, raw=raw)
+        if failure is None and not data:
+            failure = _close(decoder, events, context, response, head)
+        if events:
+            if context.first_event is None:
+                context.first_event = context.io.now()
+            context.limit("idle", idle)
+            yield events
+        if failure is not None:
+            raise failure
+        if not data:
+            return
+        try:
+            data = await response.read(context.until)
+        except InterruptedCallError as error:
+            # A connection that breaks after the finish has lost nothing; before it, `close` says so.
+            events = []
+            if _close(decoder, events, context, response, b"") is not None:
+                raise error from None
+            yield events
+            return
+
+
+async def _first_bytes(context: Context, response: HttpResponse) -> bytes:
+    """Read until something else than white space has come: keep-alive padding says nothing of what follows."""
+    head = b""
+    while not head.strip():
+        piece = await response.read(context.until)
+        if not piece:
+            break
+        head += piece
+    return head
+
+
+def _decode(frames: list[Frame], decoder: StreamDecoder, events: list[Event], *, raw: bool) -> PolyvoxError | None:
+    """Decode the frames into `events`; return an error instead of raising it: what came before is handed on first."""
+    try:
+        for frame in frames:
+            if raw:
+                events.append(RawFrame(frame.data))
+            events += decoder.feed(frame)
+    except PolyvoxError as error:
+        return error
+    return None
+
+
+def _close(
+    decoder: StreamDecoder, events: list[Event], context: Context, response: HttpResponse, head: bytes
+) -> PolyvoxError | None:
+    """End the answer. Bytes that came and held no event at all are no answer of this wire."""
+    try:
+        events += decoder.close()
+    except InterruptedCallError as error:
+        if head.strip() and not events and context.first_event is None:
+            return _no_answer(response, head)
+        return error
+    return None
+
+
+def _framer(framing: str) -> Framer:
+    match framing:
+        case "sse":
+            return SSEFramer()
+        case "ndjson":
+            from polyvox.framing.ndjson import NDJSONFramer
+
+            return NDJSONFramer()
+        case "eventstream":
+            from polyvox.framing.eventstream import EventStreamFramer
+
+            return EventStreamFramer()
+        case "json":
+            from polyvox.framing.jsonarray import JSONArrayFramer
+
+            return JSONArrayFramer()
+        case _:
+            raise ConfigError(f"no framing {framing!r}; there are sse, ndjson, eventstream and json")
+
+
+def _identify(error: PolyvoxError, context: Context, target: Target) -> None:
+    """Say who failed, and mask the call's own secrets in what the provider said."""
+    error.provider = error.provider or target.provider
+    error.model = error.model or target.model
+    error.message = sanitize(error.message, context.secrets)
+    error.args = (error.message,)

@@ -1,0 +1,310 @@
+"""`Client` and `AsyncClient`: the same methods by the same names, and models bound to them.
+
+The rule: a client only composes. A `Client` may be shared between threads; an `AsyncClient` belongs to the event loop
+that first used it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
+
+from polyvox.client.config import load_config
+from polyvox.client.engine import Engine, Job, Running
+from polyvox.client.settings import CommonSettings, GenerateSettings, Messages, check_names, merged, read_settings
+from polyvox.client.streams import AsyncStream, Stream
+from polyvox.errors import ConfigError, PolyvoxError
+from polyvox.io.base import IO, drive
+from polyvox.registry.config import Config, ProviderConfig
+from polyvox.registry.target import Registry
+from polyvox.types.generate import GenerateResponse
+from polyvox.types.models import ModelConfig, Timeout
+
+if TYPE_CHECKING:
+    import ssl
+    from typing import Unpack
+
+T = TypeVar("T")
+
+
+class ClientSettings(TypedDict, total=False):
+    """The keywords of `Client` and `AsyncClient`.
+
+    `config` is a `Config`, or the path of a TOML file; not given, `polyvox.toml` is looked for. `providers` says things
+    of single providers: `{"openai": {"api_key": …, "base_url": …}}`. `io` is an object of the seam to use instead of
+    the network. `ssl_context` is used for every connection.
+    """
+
+    config: Config | str | os.PathLike[str]
+    providers: Mapping[str, Mapping[str, Any] | ProviderConfig]
+    aliases: Mapping[str, str]
+    default_model: str
+    timeout: Timeout | float
+    io: IO
+    ssl_context: ssl.SSLContext
+
+
+class Client:
+    """Every provider, from plain code. See `ClientSettings` for the keywords.
+
+    Raises `ConfigError` for a configuration that is wrong; keys are looked for when a model is first called.
+    """
+
+    def __init__(self, **settings: Unpack[ClientSettings]) -> None:
+        config, given_io, ssl_context = _read_settings(settings)
+        for name, block in config.providers.items():
+            if inspect.iscoroutinefunction(block.auth):
+                raise ConfigError(f"providers[{name!r}] auth is async: a Client takes plain functions; use AsyncClient")
+
+        def make_io(kind: str) -> IO:
+            if given_io is not None:
+                return given_io
+            if kind == "local":
+                from polyvox.io.local import LocalIO
+
+                return LocalIO.blocking()
+            from polyvox.io.blocking import BlockingIO
+
+            return BlockingIO(pool_size=config.pool_size, ssl_context=ssl_context)
+
+        self._engine = Engine(config, make_io)
+
+    @property
+    def config(self) -> Config:
+        """The configuration as read."""
+        return self._engine.config
+
+    @property
+    def registry(self) -> Registry:
+        """The providers and models this client knows."""
+        return self._engine.registry
+
+    @overload
+    def generate(
+        self, model: str, messages: Messages, *, output: type[T], **settings: Unpack[CommonSettings]
+    ) -> GenerateResponse[T]: ...
+    @overload
+    def generate(
+        self, model: str, messages: Messages, **settings: Unpack[GenerateSettings]
+    ) -> GenerateResponse[Any]: ...
+    def generate(self, model: str, messages: Messages, **settings: Any) -> GenerateResponse[Any]:
+        """Ask `model`, and return its whole answer. See `GenerateSettings` for the keywords.
+
+        Raises a `PolyvoxError`: `ConfigError` before anything is sent, `ProviderError` for the provider's refusal,
+        `TransportError` where the bytes did not get through, `DecodeError` where `output=` could not be read.
+        """
+        return _run(self._engine.job(model, messages, read_settings(settings), stream=False))
+
+    @overload
+    def stream(
+        self, model: str, messages: Messages, *, output: type[T], raw: bool = False, **settings: Unpack[CommonSettings]
+    ) -> Stream[T]: ...
+    @overload
+    def stream(
+        self, model: str, messages: Messages, *, raw: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> Stream[Any]: ...
+    def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> Stream[Any]:
+        """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
+        return Stream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
+
+    def model(self, name: str, **settings: Unpack[GenerateSettings]) -> Model:
+        """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
+        return Model(self, name, settings)
+
+    def close(self) -> None:
+        """Close the pooled connections. The client can be used again: it makes new ones."""
+        for io in self._engine.opened:
+            drive(io.close())
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client of {', '.join(self.config.providers) or 'the environment'}>"
+
+
+class AsyncClient:
+    """Every provider, from `async def`. The methods are `Client`'s; see `ClientSettings` for the keywords."""
+
+    def __init__(self, **settings: Unpack[ClientSettings]) -> None:
+        config, given_io, ssl_context = _read_settings(settings)
+
+        def make_io(kind: str) -> IO:
+            if given_io is not None:
+                return given_io
+            if kind == "local":
+                from polyvox.io.local import LocalIO
+
+                return LocalIO.asynchronous()
+            from polyvox.io.aio import AsyncIO
+
+            return AsyncIO(ssl_context=ssl_context)
+
+        self._engine = Engine(config, make_io)
+
+    @property
+    def config(self) -> Config:
+        """The configuration as read."""
+        return self._engine.config
+
+    @property
+    def registry(self) -> Registry:
+        """The providers and models this client knows."""
+        return self._engine.registry
+
+    @overload
+    async def generate(
+        self, model: str, messages: Messages, *, output: type[T], **settings: Unpack[CommonSettings]
+    ) -> GenerateResponse[T]: ...
+    @overload
+    async def generate(
+        self, model: str, messages: Messages, **settings: Unpack[GenerateSettings]
+    ) -> GenerateResponse[Any]: ...
+    async def generate(self, model: str, messages: Messages, **settings: Any) -> GenerateResponse[Any]:
+        """Ask `model`, and return its whole answer. Keywords and errors are those of `Client.generate`."""
+        return await _run_async(self._engine.job(model, messages, read_settings(settings), stream=False))
+
+    @overload
+    def stream(
+        self, model: str, messages: Messages, *, output: type[T], raw: bool = False, **settings: Unpack[CommonSettings]
+    ) -> AsyncStream[T]: ...
+    @overload
+    def stream(
+        self, model: str, messages: Messages, *, raw: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> AsyncStream[Any]: ...
+    def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
+        """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
+        return AsyncStream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
+
+    def model(self, name: str, **settings: Unpack[GenerateSettings]) -> AsyncModel:
+        """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
+        return AsyncModel(self, name, settings)
+
+    async def close(self) -> None:
+        """Close the pooled connections. The client can be used again: it makes new ones."""
+        for io in self._engine.opened:
+            await io.close()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncClient of {', '.join(self.config.providers) or 'the environment'}>"
+
+
+class _Bound:
+    """What both bound models know."""
+
+    def __init__(self, client: Client | AsyncClient, name: str, settings: GenerateSettings) -> None:
+        check_names(settings)
+        registry = client.registry
+        provider, model = registry.models.split(name)
+        page, _ = registry.provider(provider)
+        self.name = f"{provider}/{model}"
+        """The full name, `provider/model id`, after aliases."""
+        row = registry.models.row(provider, model, like=page.name)
+        self.config: ModelConfig = row or ModelConfig(id=model, provider=provider)
+        """What is known of the model; of one we have no row for, its name."""
+        self.settings: GenerateSettings = settings
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class Model(_Bound):
+    """A model of a `Client`, with settings of its own. Raises `ConfigError` for a name that means nothing."""
+
+    def __init__(self, client: Client, name: str, settings: GenerateSettings) -> None:
+        super().__init__(client, name, settings)
+        self._client = client
+
+    @overload
+    def generate(
+        self, messages: Messages, *, output: type[T], **settings: Unpack[CommonSettings]
+    ) -> GenerateResponse[T]: ...
+    @overload
+    def generate(self, messages: Messages, **settings: Unpack[GenerateSettings]) -> GenerateResponse[Any]: ...
+    def generate(self, messages: Messages, **settings: Any) -> GenerateResponse[Any]:
+        """Ask the model. A setting given here wins over the model's own."""
+        return self._client.generate(self.name, messages, **merged(self.settings, read_settings(settings)))
+
+    @overload
+    def stream(
+        self, messages: Messages, *, output: type[T], raw: bool = False, **settings: Unpack[CommonSettings]
+    ) -> Stream[T]: ...
+    @overload
+    def stream(self, messages: Messages, *, raw: bool = False, **settings: Unpack[GenerateSettings]) -> Stream[Any]: ...
+    def stream(self, messages: Messages, *, raw: bool = False, **settings: Any) -> Stream[Any]:
+        """Return the model's answer as a stream. A setting given here wins over the model's own."""
+        return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
+
+
+class AsyncModel(_Bound):
+    """A model of an `AsyncClient`, with settings of its own. Raises `ConfigError` for a name that means nothing."""
+
+    def __init__(self, client: AsyncClient, name: str, settings: GenerateSettings) -> None:
+        super().__init__(client, name, settings)
+        self._client = client
+
+    @overload
+    async def generate(
+        self, messages: Messages, *, output: type[T], **settings: Unpack[CommonSettings]
+    ) -> GenerateResponse[T]: ...
+    @overload
+    async def generate(self, messages: Messages, **settings: Unpack[GenerateSettings]) -> GenerateResponse[Any]: ...
+    async def generate(self, messages: Messages, **settings: Any) -> GenerateResponse[Any]:
+        """Ask the model. A setting given here wins over the model's own."""
+        return await self._client.generate(self.name, messages, **merged(self.settings, read_settings(settings)))
+
+    @overload
+    def stream(
+        self, messages: Messages, *, output: type[T], raw: bool = False, **settings: Unpack[CommonSettings]
+    ) -> AsyncStream[T]: ...
+    @overload
+    def stream(
+        self, messages: Messages, *, raw: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> AsyncStream[Any]: ...
+    def stream(self, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
+        """Return the model's answer as a stream. A setting given here wins over the model's own."""
+        return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
+
+
+def _read_settings(settings: ClientSettings) -> tuple[Config, IO | None, ssl.SSLContext | None]:
+    given: dict[str, Any] = dict(settings)
+    for name in given:
+        if name not in ClientSettings.__annotations__:
+            raise ConfigError(f"no setting {name!r} of a client; there are {', '.join(ClientSettings.__annotations__)}")
+    io, ssl_context = given.pop("io", None), given.pop("ssl_context", None)
+    return load_config(given.pop("config", None), **given), io, ssl_context
+
+
+def _run(job: Job) -> GenerateResponse[Any]:
+    return drive(_run_async(job))
+
+
+async def _run_async(job: Job) -> GenerateResponse[Any]:
+    running = Running(job)
+    try:
+        async with aclosing(running.events) as lists:
+            async for events in lists:
+                running.fold.feed(events)
+        return running.parsed()
+    except PolyvoxError as error:
+        running.failed(error)
+        raise
+    finally:
+        running.release()

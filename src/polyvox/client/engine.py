@@ -1,0 +1,144 @@
+"""What the two clients share: a name and settings in, a call ready to be run out.
+
+The rule: nothing here waits and nothing knows which of the two clients asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from typing import Any
+
+from msgspec import Struct, structs
+
+from polyvox.calls.generate import Call, call
+from polyvox.client.settings import GenerateSettings, Messages, build_request, read_timeout
+from polyvox.errors import ConfigError, DecodeError, PolyvoxError
+from polyvox.io.base import IO, Cancel, Context
+from polyvox.registry.config import Config
+from polyvox.registry.target import Registry, Target
+from polyvox.types.events import Event
+from polyvox.types.fold import Fold
+from polyvox.types.generate import GenerateRequest, GenerateResponse
+from polyvox.types.models import Timeout
+
+
+class Job(Struct, frozen=True):
+    """A call ready to be run. `output` is the type that the answer is parsed into, `None` for none."""
+
+    target: Target
+    call: Call
+    request: GenerateRequest
+    timeout: Timeout
+    cancel: Cancel | None
+    output: Any
+    io: IO
+
+
+class Engine:
+    """Configuration, registry and the `IO` objects of one client. `make_io(kind)` gives the seam for `http` or `local`.
+
+    Targets are remembered: a key is looked for in the environment at the first call of a model.
+    """
+
+    def __init__(self, config: Config, make_io: Callable[[str], IO]) -> None:
+        self.config = config
+        self.registry = Registry(config)
+        self._make_io = make_io
+        self._io: dict[str, IO] = {}
+        self._targets: dict[tuple[str, str | None], Target] = {}
+
+    def target(self, model: str, dialect: str | None = None) -> Target:
+        """Return where a model's name leads."""
+        key = (model, dialect)
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = self.registry.resolve(model, dialect=dialect)
+        return target
+
+    def io(self, kind: str) -> IO:
+        """Return the seam of that kind, made on first use."""
+        found = self._io.get(kind)
+        if found is None:
+            # Two threads may both make one: the first to be stored is used by both, the other was never opened.
+            found = self._io.setdefault(kind, self._make_io(kind))
+        return found
+
+    @property
+    def opened(self) -> tuple[IO, ...]:
+        """The seams that were used, to be closed."""
+        return tuple(self._io.values())
+
+    def job(
+        self, model: str, messages: Messages, settings: GenerateSettings, *, stream: bool, raw: bool = False
+    ) -> Job:
+        """Return the call for these words. Raises `ConfigError` before anything is sent."""
+        if not isinstance(model, str):
+            raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
+        request = build_request(model, messages, settings)
+        target = self.target(model, settings.get("dialect"))
+        headers = settings.get("headers")
+        if headers:
+            target = structs.replace(target, headers={**target.headers, **headers})
+        if settings.get("on_unsupported"):
+            target = structs.replace(
+                target, quirks=structs.replace(target.quirks, on_unsupported=settings["on_unsupported"])
+            )
+        output = settings.get("output")
+        return Job(
+            target,
+            call(target, stream=stream, raw=raw),
+            request,
+            read_timeout(settings.get("timeout")) or target.timeout,
+            settings.get("cancel"),
+            output if isinstance(output, type) or getattr(output, "__origin__", None) is not None else None,
+            self.io(target.io),
+        )
+
+
+class Running:
+    """One call under way: its context, its events, the answer so far. Used by one stream."""
+
+    __slots__ = ("_release", "context", "events", "fold", "job")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        # A handle of our own: closing this stream must not abort the other calls that share the caller's.
+        cancel = Cancel()
+        self._release = job.cancel.add(cancel.set) if job.cancel is not None else None
+        self.context = Context(job.io, job.timeout, cancel)
+        self.fold = Fold()
+        self.events: AsyncGenerator[list[Event], None] = job.call(self.context, job.request)
+
+    @property
+    def response(self) -> GenerateResponse[Any]:
+        """The answer so far, with its identity."""
+        return self.context.stamp(self.fold.response)
+
+    def release(self) -> None:
+        """Take our handle off the caller's."""
+        if self._release is not None:
+            self._release()
+            self._release = None
+
+    def failed(self, error: PolyvoxError) -> None:
+        """Let an error carry what had arrived."""
+        if error.partial is None and self.context.first_event is not None:
+            error.partial = self.response
+
+    def parsed(self) -> GenerateResponse[Any]:
+        """Return the whole answer, parsed into the type asked for.
+
+        Raises `DecodeError`, which carries the answer as `partial`, where its text is not of that type.
+        """
+        response = self.response
+        kind = self.job.output
+        if kind is None or response.finish is None or response.tool_calls or not response.text.strip():
+            return response
+        from polyvox.schema import decode_as
+
+        try:
+            return structs.replace(response, parsed=decode_as(kind, response.text))
+        except DecodeError as error:
+            error.partial = response
+            error.provider, error.model = self.job.target.provider, self.job.target.model
+            raise

@@ -1,0 +1,35 @@
+"""The embedded default: SmolLM2-135M-Instruct, in process, with no key and no network.
+
+`polyvox local install` fetches the model file once; `POLYVOX_LOCAL_MODEL` names another GGUF.
+"""
+
+from __future__ import annotations
+
+from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig, Price
+
+PROVIDER = Provider(
+    name="local",
+    title="Local model",
+    base_url="local://model",
+    key="none",
+    io="local",
+    operations={"generate": Endpoint("openai")},
+    quirks={"openai": {"max_tokens_field": "max_tokens"}},
+    # The chat template's own system message yields nonsense, and llama.cpp cannot force a call by name.
+    emulate=("default_system", "forced_tool"),
+    default_model="smollm2-135m",
+    links={"model": "https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct"},
+)
+
+MODELS = (
+    ModelConfig(
+        id="smollm2-135m",
+        provider="local",
+        home=True,
+        aliases=("smollm2", "local"),
+        context_tokens=2048,
+        capabilities=("streaming", "tools", "structured_output"),
+        price=Price(input=0.0, output=0.0, source="local", date="2026-11-21"),
+    ),
+)

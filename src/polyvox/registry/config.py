@@ -1,0 +1,57 @@
+"""The caller's configuration, as data. The rule: these are the words of `polyvox.toml` and of `Client(...)` alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct, field
+
+from polyvox.auth.keys import Auth, SignFunction
+from polyvox.secrets import Secret
+from polyvox.types.models import Timeout
+
+
+class ProviderConfig(Struct, frozen=True, kw_only=True):
+    """What a caller says of one provider; `None` and empty mean "as the provider's page says".
+
+    `like` names the page to start from, for a second address of a known service. `api_key_env` names the environment
+    variable that holds the key. `headers` are added to every request. `quirks` are fields of the dialect's quirks.
+    """
+
+    api_key: Secret | None = None
+    api_key_env: str | None = None
+    base_url: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    timeout: Timeout | None = None
+    dialect: str | None = None
+    like: str | None = None
+    quirks: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    auth: Auth | SignFunction | None = None
+
+
+class ModelOverride(Struct, frozen=True, kw_only=True):
+    """What a caller says of one model, by its full name: another dialect, other quirks, other facts of its row."""
+
+    dialect: str | None = None
+    aliases: tuple[str, ...] = ()
+    context_tokens: int | None = None
+    output_tokens: int | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+    quirks: dict[str, Any] = field(default_factory=dict)
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """A client's whole configuration.
+
+    `default_model` is asked where no model is named. `aliases` are the caller's own names for models. `pool_size` is
+    how many idle connections a host may keep (sync). `source` says which file was read, `None` for none.
+    """
+
+    providers: dict[str, ProviderConfig] = field(default_factory=dict)
+    models: dict[str, ModelOverride] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
+    default_model: str | None = None
+    timeout: Timeout = Timeout()
+    pool_size: int = 10
+    source: str | None = None
