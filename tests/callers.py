@@ -8,9 +8,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polyvox import AsyncClient, Client, Event, GenerateResponse
+import polyvox
+
+if TYPE_CHECKING:
+    from polyvox import AsyncClient, Event, GenerateResponse
 
 
 class SyncCaller:
@@ -19,7 +22,7 @@ class SyncCaller:
     kind = "sync"
 
     def __init__(self, **settings: Any) -> None:
-        self.client = Client(**settings)
+        self.client = polyvox.Client(**settings)
 
     def generate(self, *arguments: Any, **settings: Any) -> GenerateResponse[Any]:
         return self.client.generate(*arguments, **settings)
@@ -95,7 +98,7 @@ class AsyncCaller:
 
     @staticmethod
     async def _make(settings: dict[str, Any]) -> AsyncClient:
-        return AsyncClient(**settings)
+        return polyvox.AsyncClient(**settings)
 
     def generate(self, *arguments: Any, **settings: Any) -> GenerateResponse[Any]:
         return self.runner.run(self.client.generate(*arguments, **settings))
