@@ -1,0 +1,51 @@
+"""What importing the package costs others: nothing they did not ask for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import polyvox
+
+HEAVY = ("aiohttp", "urllib3", "xllamacpp", "rich", "asyncio", "typer", "tenacity", "ssl", "importlib.metadata")
+
+
+def loaded_after(statement: str) -> set[str]:
+    script = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_no_http_library() -> None:
+    bare = loaded_after("pass")
+
+    assert not {name for name in loaded_after("import polyvox") - bare if name in HEAVY}
+
+
+def test_making_a_client_loads_no_http_library() -> None:
+    bare = loaded_after("pass")
+
+    found = loaded_after("from polyvox import Client, AsyncClient; Client()") - bare
+    assert not {name for name in found if name in HEAVY}
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    assert sorted(polyvox.__all__[1:]) == polyvox.__all__[1:]
+    for name in polyvox.__all__:
+        assert getattr(polyvox, name) is not None
+    assert set(dir(polyvox)) == set(polyvox.__all__)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    try:
+        polyvox.nonsense  # type: ignore[attr-defined]  # noqa: B018
+    except AttributeError as error:
+        assert "nonsense" in str(error)
+    else:
+        raise AssertionError("no error")
+
+
+def test_the_version_is_the_distributions() -> None:
+    from importlib.metadata import version
+
+    assert polyvox.__version__ == version("polyvox")
