@@ -63,13 +63,14 @@ class Client:
         def make_io(kind: str) -> IO:
             if given_io is not None:
                 return given_io
-            if kind == "local":
-                from polyvox.io.local import LocalIO
-
-                return LocalIO.blocking()
             from polyvox.io.blocking import BlockingIO
 
-            return BlockingIO(pool_size=config.pool_size, ssl_context=ssl_context)
+            network = BlockingIO(pool_size=config.pool_size, ssl_context=ssl_context)
+            if kind != "local":
+                return network
+            from polyvox.io.local import LocalIO
+
+            return LocalIO(network, asynchronous=False)
 
         self._engine = Engine(config, make_io)
 
@@ -141,13 +142,14 @@ class AsyncClient:
         def make_io(kind: str) -> IO:
             if given_io is not None:
                 return given_io
-            if kind == "local":
-                from polyvox.io.local import LocalIO
-
-                return LocalIO.asynchronous()
             from polyvox.io.aio import AsyncIO
 
-            return AsyncIO(ssl_context=ssl_context)
+            network = AsyncIO(ssl_context=ssl_context)
+            if kind != "local":
+                return network
+            from polyvox.io.local import LocalIO
+
+            return LocalIO(network, asynchronous=True)
 
         self._engine = Engine(config, make_io)
 

@@ -189,14 +189,22 @@ class Context:
         self.notify = notify
         self.attempts: list[Attempt] = []
         self.secrets: list[Secret] = []
-        self.started = io.now()
-        self.deadline: float | None = None if self.timeout.total is None else self.started + self.timeout.total
+        self.started = 0.0
+        self.deadline: float | None = None
         self.connected: float | None = None
         self.first_event: float | None = None
         # Set by the call whose answer is being read: gives a folded answer its identity, timing and cost.
         self.stamp: Callable[[GenerateResponse[Any]], GenerateResponse[Any]] = lambda response: response
-        self.until: float | None = self.deadline
+        self.until: float | None = None
         self.phase: Phase = "total"
+        self.start()
+
+    def start(self) -> None:
+        """Let the clock of the call begin now: a stream may be made long before it is read."""
+        self.started = self.io.now()
+        total = self.timeout.total
+        self.deadline = None if total is None else self.started + total
+        self.until, self.phase = self.deadline, "total"
 
     def limit(self, phase: Phase, seconds: float | None) -> None:
         """Put a new limit in force from now on: `seconds` for `phase`, or the deadline where that comes first."""

@@ -102,6 +102,11 @@ class Fold:
         """Whether `StreamEnd` was seen."""
         return self._end is not None
 
+    def is_refusal(self, index: int) -> bool:
+        """Whether part `index` is the model's refusal, whose text is no part of the answer's text."""
+        part = self._parts[index].part
+        return isinstance(part, TextPart) and part.refusal
+
     def feed(self, events: Iterable[Event]) -> None:
         """Take in events. A delta for a part that was never started raises `KeyError`: the decoder broke the grammar."""
         parts = self._parts
