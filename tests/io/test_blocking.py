@@ -20,9 +20,9 @@ from polyvox.errors import (
     PolyvoxError,
     TransportError,
 )
-from polyvox.io.base import Context, drive
+from polyvox.io.base import Context, HttpRequest, drive
 from polyvox.io.blocking import BlockingIO
-from tests.io.blocking_calls import KEY, PATIENT, call, make_io, make_request
+from tests.io.blocking_calls import KEY, PATIENT, Answer, call, make_io, make_request
 from tests.loopback import (
     Exchange,
     LoopbackServer,
@@ -161,8 +161,6 @@ def test_a_compression_nobody_asked_for_is_named(io: BlockingIO) -> None:
 )
 def test_a_body_that_breaks_off_is_an_interruption(tls: bool, script: Script, received: bytes) -> None:
     """What had arrived is handed on first; then one sentence, retryable, and the connection is gone."""
-    from tests.io.blocking_calls import Answer
-
     with LoopbackServer(script, tls=tls) as server:
         io, answer = make_io(server), Answer()
         with pytest.raises(InterruptedCallError, match="broke off") as caught:
@@ -399,24 +397,20 @@ def test_an_untrusted_certificate_is_not_worth_another_try() -> None:
 
 
 def test_a_server_that_speaks_no_tls_is_named() -> None:
-    def script(exchange: Exchange) -> None:
-        raise AssertionError("no request can arrive")
+    listener = socket.create_server(("127.0.0.1", 0))
 
-    with LoopbackServer(script) as server:
-        server_hello = socket.create_server(("127.0.0.1", 0))
+    def answer() -> None:
+        sock, _ = listener.accept()
+        with sock:
+            sock.recv(1000)
+            sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        def answer() -> None:
-            sock, _ = server_hello.accept()
-            with sock:
-                sock.recv(1000)
-                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        with server_hello, pytest.raises(ConnectError, match="no TLS connection to .* should be https") as caught:
-            call(BlockingIO(), f"https://127.0.0.1:{server_hello.getsockname()[1]}")
-        thread.join()
-        clear(caught.value)
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with listener, pytest.raises(ConnectError, match="no TLS connection to .* should be https") as caught:
+        call(BlockingIO(), f"https://127.0.0.1:{listener.getsockname()[1]}")
+    thread.join()
+    clear(caught.value)
 
 
 def test_what_does_not_speak_http_is_named(io: BlockingIO) -> None:
@@ -435,8 +429,6 @@ def test_a_base_url_that_is_none_is_a_configuration_error(io: BlockingIO, url: s
 
 
 def test_a_key_with_a_line_break_is_never_quoted(io: BlockingIO) -> None:
-    from polyvox.io.base import HttpRequest
-
     async def run(url: str, value: str) -> None:
         async with io.open(HttpRequest("POST", url, {"authorization": value}, b"{}"), Context(io, PATIENT)):
             raise AssertionError("it was sent")

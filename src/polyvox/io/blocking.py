@@ -214,7 +214,7 @@ class Opening:
             self._context.cancel.check()
             raise InterruptedCallError("the answer was closed: read it within its `async with`")
         lease.until = until
-        # Raised outside of the `except`, so that nothing of the transport's hangs on it; and no cycle through the frame.
+        # Raised outside of the `except`: nothing of the transport's hangs on it. Deleted: no cycle through the frame.
         failure: PolyvoxError
         try:
             return body.read()

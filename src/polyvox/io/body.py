@@ -85,7 +85,7 @@ class Inflater:
         pieces = []
         while data:
             if self.done:  # another member follows; what is none is padding
-                if not data.startswith(b"\x1f\x8b"):
+                if not data.startswith(b"\x1f"):  # of the two bytes of a gzip header, the second may not be here yet
                     break
                 self._machine = zlib.decompressobj(zlib.MAX_WBITS + 16)
                 self.done = False
