@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from msgspec import Struct, field
 
 from polyvox.errors import PolyvoxError
+from polyvox.framing.base import Frame as Frame
 from polyvox.types.events import Event
 from polyvox.types.generate import Adjustment, GenerateRequest, GenerateResponse
 from polyvox.types.usage import RateLimits
@@ -34,15 +35,6 @@ class WireRequest(Struct, frozen=True):
     headers: dict[str, str] = field(default_factory=dict)
     query: dict[str, str] = field(default_factory=dict)
     adjustments: tuple[Adjustment, ...] = ()
-
-
-class Frame(Struct, frozen=True, gc=False):
-    """One frame of a streamed body, as the framing cuts it: SSE `event` and joined `data`, an NDJSON line, one AWS
-    event-stream message (`event` is its type, `headers` its other headers)."""
-
-    data: bytes
-    event: str | None = None
-    headers: dict[str, Any] | None = None
 
 
 class Needed(Struct, frozen=True):
