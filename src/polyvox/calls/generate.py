@@ -212,9 +212,13 @@ async def _streamed(context: Context, target: Target, response: HttpResponse, *,
     idle, data, failure = context.timeout.idle, head, None
     while True:
         events: list[Event] = []
-        failure = _decode(framer.feed(data) if data else framer.close(), decoder, events, raw=raw)
-        if failure is None and not data:
-            failure = _close(decoder, events, context, response, head)
+        if data:
+            failure = _decode(framer.feed(data), decoder, events, raw=raw)
+        else:
+            failure = _decode(framer.close(), decoder, events, raw=raw)
+            if failure is None or isinstance(failure, DecodeError):
+                # A last frame that cannot be read was cut off with its body: that is an interruption, or nothing.
+                failure = _close(decoder, events, context, response, head)
         if events:
             if context.first_event is None:
                 context.first_event = context.io.now()
