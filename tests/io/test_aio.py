@@ -177,7 +177,7 @@ def test_bytes_that_came_before_the_break_are_read_first(tls: bool) -> None:
 def test_a_body_that_breaks_off_is_interrupted_not_ended(script: loopback.Script, tls: bool) -> None:
     with (
         LoopbackServer(script, tls=tls) as server,
-        pytest.raises(InterruptedCallError, match="broke off before its end"),
+        pytest.raises(InterruptedCallError, match="broke off"),
     ):
         run(make(server), post(server))
 
@@ -253,7 +253,9 @@ def test_a_pooled_connection_found_dead_is_a_retryable_connect_error(tls: bool) 
 
 def test_a_new_connection_closed_without_an_answer_is_interrupted(tls: bool) -> None:
     with LoopbackServer(lambda exchange: exchange.close(), tls=tls) as server:
-        with pytest.raises(InterruptedCallError, match=f"127.0.0.1:{server.port} closed the connection before"):
+        with pytest.raises(
+            InterruptedCallError, match=f"127.0.0.1:{server.port} closed the connection without an answer"
+        ):
             run(make(server), post(server))
         assert len(server.requests) == 1
 
@@ -402,10 +404,12 @@ def test_a_proxy_that_refuses_or_is_not_there_is_named(no_proxies: Callable[[str
     request = HttpRequest("POST", "https://provider.test/v1", {}, b"{}")
     with LoopbackServer(loopback.error(407)) as proxy:
         no_proxies("HTTPS_PROXY", f"http://user:hunter22@127.0.0.1:{proxy.port}")
-        with pytest.raises(ConnectError, match=r"the proxy refused to connect to provider.test:443 \(HTTP 407\)"):
+        with pytest.raises(ConnectError, match=r"the proxy gave no connection \(HTTP 407 for provider.test:443\)"):
             run(AsyncIO(), request)
     no_proxies("HTTPS_PROXY", loopback.unused_url().replace("//", "//user:hunter22@"))
-    with pytest.raises(ConnectError, match=r"the proxy 127.0.0.1:\d+ cannot be reached") as caught:
+    with pytest.raises(
+        ConnectError, match=r"the proxy 127.0.0.1:\d+ gave no connection \(connection refused\)"
+    ) as caught:
         run(AsyncIO(), request)
     assert "hunter22" not in f"{caught.value} {caught.value.__cause__!r}"
     no_proxies("HTTPS_PROXY", "socks5://127.0.0.1:1080")
@@ -419,7 +423,7 @@ def test_a_proxy_that_refuses_or_is_not_there_is_named(no_proxies: Callable[[str
 def test_a_refused_connection_names_the_host_and_what_to_check() -> None:
     url = loopback.unused_url()
     with pytest.raises(
-        ConnectError, match=r"no connection to 127.0.0.1:\d+ \(.*refused.*\): check the base URL"
+        ConnectError, match=r"nothing listens at 127.0.0.1:\d+ \(connection refused\): check the base URL"
     ) as caught:
         run(AsyncIO(), HttpRequest("POST", url, {"Authorization": f"Bearer {KEY}"}, b"{}"))
     assert caught.value.retryable
@@ -431,14 +435,14 @@ def test_an_unknown_host_name_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    with pytest.raises(ConnectError, match=r"the host name api\.nowhere.test was not found"):
+    with pytest.raises(ConnectError, match=r"the host api\.nowhere.test was not found"):
         run(AsyncIO(), HttpRequest("POST", "http://api.nowhere.test/v1", {}, b"{}"))
 
 
 def test_a_certificate_that_is_not_trusted_is_said() -> None:
     with (
         LoopbackServer(loopback.respond(200, b"x"), tls=True) as server,
-        pytest.raises(ConnectError, match=r"the TLS certificate of 127.0.0.1:\d+ was not accepted"),
+        pytest.raises(ConnectError, match=r"the TLS certificate of 127.0.0.1:\d+ is not trusted"),
     ):
         run(AsyncIO(), post(server))
 
@@ -467,7 +471,7 @@ def test_https_spoken_to_a_plain_server_is_said() -> None:
 def test_an_answer_that_is_not_http_is_said() -> None:
     with (
         LoopbackServer(lambda exchange: exchange.send(b"SSH-2.0-OpenSSH\r\n\r\n")) as server,
-        pytest.raises(DecodeError, match="did not answer in HTTP"),
+        pytest.raises(DecodeError, match="does not speak HTTP"),
     ):
         run(make(server), post(server))
 
@@ -475,7 +479,7 @@ def test_an_answer_that_is_not_http_is_said() -> None:
 @pytest.mark.parametrize("value", [f"Bearer {KEY}\n", f"Bearer {KEY}\r\nX: 1", f"{KEY}\0"])
 def test_a_key_with_a_line_break_is_a_config_error_that_does_not_show_it(value: str) -> None:
     with LoopbackServer(loopback.respond(200, b"x")) as server:
-        with pytest.raises(ConfigError, match="check the headers and the key for line breaks") as caught:
+        with pytest.raises(ConfigError, match="a line break in the API key") as caught:
             run(make(server), HttpRequest("POST", server.url, {"Authorization": value}, b"{}"))
         assert KEY not in f"{caught.value!r} {caught.value.__cause__!r}"
         assert not server.requests
@@ -483,7 +487,7 @@ def test_a_key_with_a_line_break_is_a_config_error_that_does_not_show_it(value: 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "nonsense", "http://"])
 def test_a_url_that_is_none_is_a_config_error(url: str) -> None:
-    with pytest.raises(ConfigError, match="check the base URL"):
+    with pytest.raises(ConfigError, match="the base URL is not an http"):
         run(AsyncIO(), HttpRequest("POST", url, {}, b"{}"))
 
 

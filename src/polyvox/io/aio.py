@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 # A gateway's trace and policy headers outgrow aiohttp's 8 KiB; 64 KiB is what nginx and Envoy can be made to send.
 MAX_HEADER_BYTES: Final = 65536
+MAX_HEADERS: Final = 1024
 # aiohttp warns of larger bodies given as `bytes`: it writes them in one piece. A file is written piece by piece.
 LARGE_BODY: Final = 2**20
 NO_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
@@ -155,6 +156,7 @@ class AsyncIO:
             skip_auto_headers=("Content-Type",),
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEADERS,
         )
         self._session._retry_connection = False  # one owner of retries, and it is not aiohttp
         # A started generator is closed by its loop when dropped, and by `asyncio.run` at its end: that closes the pool.
@@ -182,8 +184,9 @@ async def keep(session: aiohttp.ClientSession) -> AsyncGenerator[None, None]:
 def environment_proxy(url: URL) -> Proxy | None:
     """Return what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` (or the system's settings) say of this URL."""
     host = url.host or ""
-    named = getproxies().get(url.scheme)
-    if not named or proxy_bypass(host):
+    proxies = getproxies()
+    named = proxies.get(url.scheme) or proxies.get("all")
+    if not named or proxy_bypass(f"{host}:{url.port}" if url.port else host):
         return None
     proxy = URL(named if "://" in named else f"http://{named}")
     if proxy.scheme not in ("http", "https"):
@@ -244,7 +247,10 @@ class Opening:
             exchange.close()
             failure = Cancelled("the call was aborted")
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle of error, frame and exchange
         self._exchange = exchange
         assert exchange.response is not None
         self.status = exchange.response.status
@@ -259,8 +265,13 @@ class Opening:
 
     def __del__(self) -> None:
         # Dropped while still open: by any thread, or by the garbage collector in the midst of aiohttp.
-        if self._exchange is not None:
-            call_in(self._exchange.loop, self._exchange.close)
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.loop.is_closed():
+            exchange.close()
+        else:
+            call_in(exchange.loop, exchange.close)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -303,7 +314,10 @@ class Opening:
         if not data and failure is None:
             failure = exchange.cut_short()
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # no cycle of error, frame and exchange
         return data
 
     def _settings(self) -> dict[str, Any]:
@@ -312,7 +326,9 @@ class Opening:
         try:
             url = URL(request.url, encoded=True)  # signed as it stands: it must not be quoted anew
         except ValueError as error:
-            raise ConfigError("the base URL is not a URL: check it") from sanitized_cause(error, self._context.secrets)
+            raise ConfigError("the base URL is not an http:// or https:// URL: check it") from sanitized_cause(
+                error, self._context.secrets
+            )
         headers, body = request.headers, request.body
         settings: dict[str, Any] = {"url": url, "allow_redirects": False}
         proxy = self._io.proxy(url)

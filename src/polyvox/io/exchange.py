@@ -207,6 +207,8 @@ class Exchange:
             self.unregister = None
         if not self.loop.is_closed():
             self.shut()
+        elif self.response is not None and self.response.connection is not None:
+            self.response.connection.close()  # the loop closed the socket; this only tells aiohttp so
 
     def broken(self, error: Exception) -> PolyvoxError:
         """Return what a failed read means."""
@@ -219,7 +221,7 @@ class Exchange:
         if isinstance(error, HttpProcessingError):
             failure = DecodeError(f"the answer is not HTTP ({reason})")
         else:
-            failure = InterruptedCallError(f"the answer broke off before its end ({reason})")
+            failure = InterruptedCallError(f"the answer broke off ({reason}): try again")
         failure.__cause__ = sanitized_cause(error, known)
         return failure
 
@@ -239,38 +241,65 @@ class Exchange:
 
 
 def said(error: BaseException) -> str:
-    """Return what the exception says, in one line, or its kind where it says nothing."""
+    """Return the reason of a failure in one line, or its kind where it says nothing."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
     text = str(getattr(error, "message", "") or error).strip()
     return text.splitlines()[0].rstrip(":") if text else type(error).__name__
 
 
 def explain(error: Exception, url: URL, *, reused: bool) -> PolyvoxError | None:
-    """Return our error for a request that got no answer: one sentence that names the host and what to check."""
+    """Return our error for a request that got no answer: one sentence that names the host and what to check.
+
+    `None` for an exception that is not the transport's.
+    """
     where = f"{url.host}:{url.port}"
     if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
-        return ConfigError(f"{url.scheme}://{where} is not an http or https URL: check the base URL")
+        return ConfigError("the base URL is not an http:// or https:// URL: check it")
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return ConnectError(f"the proxy refused to connect to {where} (HTTP {error.status}): check HTTPS_PROXY")
+        reason = f"HTTP {error.status} for {where}"
+        return ConnectError(f"the proxy gave no connection ({reason}): check the proxy settings of the environment")
     if isinstance(error, aiohttp.ClientResponseError):
-        return DecodeError(f"{where} did not answer in HTTP ({said(error)}): check the base URL")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
-        return ConnectError(
-            f"the TLS certificate of {where} was not accepted ({reason}): check the host and ssl_context"
-        )
-    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
-        return ConnectError(f"no TLS connection to {where}: check that the base URL should begin with https://")
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return ConnectError(f"the proxy {error.host}:{error.port} cannot be reached: check HTTP_PROXY and HTTPS_PROXY")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return ConnectError(f"the host name {error.host} was not found: check the base URL and the network")
+        return DecodeError(f"what answers at {where} does not speak HTTP: check the base URL's scheme and port")
     if isinstance(error, aiohttp.ClientConnectorError):
-        reason = os.strerror(error.os_error.errno).lower() if error.os_error.errno else said(error.os_error)
-        return ConnectError(f"no connection to {where} ({reason}): check the base URL and that the server is running")
+        return unconnected(error, where)
     if isinstance(error, (aiohttp.ClientError, OSError)):
         if reused:
-            return ConnectError(f"the pooled connection to {where} was closed by the server: try again")
-        return InterruptedCallError(f"{where} closed the connection before it answered")
+            return ConnectError(f"the pooled connection to {where} was dead: try again")
+        return InterruptedCallError(f"{where} closed the connection without an answer: try again")
     if isinstance(error, ValueError):
-        return ConfigError("a header of the request cannot be sent: check the headers and the key for line breaks")
+        return ConfigError(
+            "the request cannot be sent: a header or the base URL holds a character that HTTP does not allow "
+            "(a line break in the API key?)"
+        )
     return None
+
+
+def unconnected(
+    error: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError, where: str
+) -> PolyvoxError:
+    """Return what a failed connection means."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        reason = getattr(error.certificate_error, "verify_message", "") or said(error.certificate_error)
+        return ConnectError(
+            f"the TLS certificate of {where} is not trusted ({reason}): check the base URL and the clock, or give an "
+            "ssl_context that trusts it",
+            retryable=False,
+        )
+    reason = said(error.os_error)
+    if isinstance(error, aiohttp.ClientSSLError):
+        return ConnectError(f"no TLS connection to {where} ({reason}): check that the base URL should be https")
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        proxy = f"{error.host}:{error.port}"
+        return ConnectError(
+            f"the proxy {proxy} gave no connection ({reason}): check the proxy settings of the environment"
+        )
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return ConnectError(f"the host {error.host} was not found ({reason}): check the base URL and the network")
+    if isinstance(error.os_error, ConnectionRefusedError):
+        return ConnectError(
+            f"nothing listens at {where} (connection refused): check the base URL, and that the server runs"
+        )
+    return ConnectError(f"no connection to {where} ({reason}): check the base URL and the network")
