@@ -256,9 +256,9 @@ class Exchange:
         return False
 
     def stall(self, seconds: float = LONGEST) -> bool:
-        """Do nothing for `seconds`, or until `server.release()`, or until the client left: then True.
+        """Send nothing for `seconds`, or until `server.release()`, or until the client left: then True.
 
-        The client's bytes are not read as long as nothing of the upload is left unread; see `hold`.
+        What the client sends meanwhile is read; `hold` does not read.
         """
         until = time.monotonic() + min(seconds, LONGEST)
         while time.monotonic() < until and not self.server.released.is_set() and not self.server.stopping.is_set():
@@ -282,7 +282,7 @@ class Exchange:
         """Close the connection as a good server does: over TLS with its goodbye first."""
         self._closing = True
         if isinstance(self.connection.sock, ssl.SSLSocket):
-            self.connection.sock.settimeout(1.0)
+            self.connection.sock.settimeout(0.05)  # the goodbye is sent at once; few clients answer it
             with contextlib.suppress(OSError):
                 self.connection.sock = self.connection.sock.unwrap()
         self.connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import os
 import socket
 import threading
@@ -192,7 +193,7 @@ def test_a_pooled_connection_found_dead_is_a_connect_error(tls: bool) -> None:
     with LoopbackServer(die_on_reuse(json_chat("x")), tls=tls) as server:
         io = make_io(server)
         call(io, server.url)
-        with pytest.raises(ConnectError, match="pooled connection .* was dead") as caught:
+        with pytest.raises(ConnectError, match=r"pooled connection .* was dead") as caught:
             call(io, server.url)
         assert caught.value.retryable
         assert call(io, server.url).status == 200
@@ -320,6 +321,19 @@ def test_two_hundred_calls_leak_no_descriptor_and_use_no_thread(tls: bool) -> No
         assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def test_a_given_ssl_context_stays_an_ordinary_one_for_others() -> None:
+    """Its sockets are of our class from then on, and behave like any other where no call of ours holds them."""
+    with LoopbackServer(json_chat("Hello"), tls=True) as server:
+        context = server.client_context()
+        io = BlockingIO(ssl_context=context)
+        assert call(io, server.url).status == 200
+        connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=5)
+        connection.request("POST", "/v1/chat/completions", body=b"{}")
+        assert b"Hello" in connection.getresponse().read()
+        connection.close()
+        drive(io.close())
+
+
 def test_many_threads_share_one_io() -> None:
     with LoopbackServer(json_chat("Hello")) as server:
         io = make_io(server)
@@ -390,7 +404,7 @@ def test_the_next_address_of_a_host_is_tried(io: BlockingIO, monkeypatch: pytest
 def test_an_untrusted_certificate_is_not_worth_another_try() -> None:
     io = BlockingIO()
     with LoopbackServer(json_chat("x"), tls=True) as server:
-        with pytest.raises(ConnectError, match="TLS certificate of 127.0.0.1:.* is not trusted") as caught:
+        with pytest.raises(ConnectError, match=r"TLS certificate of 127\.0\.0\.1:.* is not trusted") as caught:
             call(io, server.url)
         assert not caught.value.retryable
         clear(caught.value)
@@ -407,7 +421,7 @@ def test_a_server_that_speaks_no_tls_is_named() -> None:
 
     thread = threading.Thread(target=answer)
     thread.start()
-    with listener, pytest.raises(ConnectError, match="no TLS connection to .* should be https") as caught:
+    with listener, pytest.raises(ConnectError, match=r"no TLS connection to .* should be https") as caught:
         call(BlockingIO(), f"https://127.0.0.1:{listener.getsockname()[1]}")
     thread.join()
     clear(caught.value)

@@ -83,7 +83,7 @@ def deaf_listener() -> Iterator[str]:
 def test_a_head_that_does_not_come_ends_at_the_first_event_limit(tls: bool, script: Script) -> None:
     with LoopbackServer(script, tls=tls) as server:
         io = make_io(server)
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError, match=r"Timeout\(first_event=…\)") as caught:
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError, match=r"Timeout\(first_event=…\)") as caught:
             call(io, server.url, SHORT)
         assert caught.value.phase == "first_event"
         assert server.client_left.wait(0.5)
@@ -104,7 +104,7 @@ def test_a_body_that_falls_silent_ends_at_the_idle_limit(tls: bool, script: Scri
     """Half a chunk-size line, a byte at a time, is silence; what came before it was handed on."""
     with LoopbackServer(script, tls=tls) as server:
         io, answer = make_io(server), Answer()
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError) as caught:
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError) as caught:
             call(io, server.url, SHORT, answer=answer)
         assert caught.value.phase == "idle"
         assert answer.body == b"abc"
@@ -115,7 +115,7 @@ def test_a_body_that_falls_silent_ends_at_the_idle_limit(tls: bool, script: Scri
 def test_a_close_delimited_body_that_falls_silent_ends_at_the_idle_limit(tls: bool) -> None:
     with LoopbackServer(stall_after_head, tls=tls) as server:
         io = make_io(server)
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError) as caught:
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError) as caught:
             call(io, server.url, SHORT)
         assert caught.value.phase == "idle"
         assert server.client_left.wait(0.5)
@@ -126,7 +126,7 @@ def test_a_close_delimited_body_that_falls_silent_ends_at_the_idle_limit(tls: bo
 def test_a_drip_that_idle_lets_pass_ends_at_the_deadline(tls: bool, script: Script) -> None:
     with LoopbackServer(script, tls=tls) as server:
         io = make_io(server)
-        with within(0.29, 0.7), pytest.raises(CallTimeoutError, match=r"Timeout\(total=…\)") as caught:
+        with within(0.29, 1.0), pytest.raises(CallTimeoutError, match=r"Timeout\(total=…\)") as caught:
             call(io, server.url, Timeout(total=0.3))
         assert caught.value.phase == "total"
         assert server.client_left.wait(0.5)
@@ -167,7 +167,7 @@ def test_a_read_ends_at_the_instant_it_was_given() -> None:
 
 
 def test_a_connection_that_is_not_made_ends_at_the_connect_limit() -> None:
-    with deaf_listener() as url, within(0.24, 0.6):
+    with deaf_listener() as url, within(0.24, 1.0):
         with pytest.raises(CallTimeoutError, match=r"Timeout\(connect=…\)") as caught:
             call(make_io(), url, Timeout(connect=0.25))
         assert caught.value.phase == "connect"
@@ -187,7 +187,7 @@ def test_a_dead_address_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch
 
 def test_all_addresses_dead_end_at_the_connect_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
-    with deaf_listener() as url, within(0.24, 0.6):
+    with deaf_listener() as url, within(0.24, 1.0):
         monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments: 3 * resolve(*arguments))
         with pytest.raises((CallTimeoutError, ConnectError)) as caught:
             call(make_io(), url, Timeout(connect=0.25))
@@ -197,7 +197,7 @@ def test_all_addresses_dead_end_at_the_connect_limit(monkeypatch: pytest.MonkeyP
 
 def test_a_tls_handshake_that_never_ends_ends_at_the_connect_limit() -> None:
     with LoopbackServer(never_answer, tls=True, handshake=False) as server:
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError) as caught:
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError) as caught:
             call(make_io(server), server.url, Timeout(connect=0.25))
         assert caught.value.phase == "connect"
         assert server.client_left.wait(0.5)
@@ -211,7 +211,7 @@ def aborted(io: BlockingIO, server: LoopbackServer, **settings: object) -> Answe
     cancel, answer = Cancel(), Answer()
     with soon(cancel.set, 0.15) as done, pytest.raises(Cancelled):
         call(io, server.url, PATIENT, cancel, answer=answer, **settings)  # type: ignore[arg-type]
-    assert time.monotonic() - done[0] < 0.3
+    assert time.monotonic() - done[0] < 0.5
     return answer
 
 
@@ -220,7 +220,7 @@ def aborted(io: BlockingIO, server: LoopbackServer, **settings: object) -> Answe
 def test_an_abort_before_the_head_ends_the_call_at_once(tls: bool, script: Script) -> None:
     with LoopbackServer(script, tls=tls) as server:
         aborted(make_io(server), server)
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
 
 
 @BOTH
@@ -229,7 +229,7 @@ def test_an_abort_in_mid_body_ends_the_call_at_once(tls: bool, script: Script) -
     """Also where the end of the connection is the end of the body: an abort never looks like a clean one."""
     with LoopbackServer(script, tls=tls) as server:
         aborted(make_io(server), server)
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
 
 
 @BOTH
@@ -245,20 +245,20 @@ def test_an_abort_reaches_a_call_on_a_pooled_connection(tls: bool) -> None:
         call(io, server.url)
         aborted(io, server)
         assert server.accepted == 1
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
 
 
 def test_an_abort_while_connecting_ends_the_call_at_once() -> None:
     cancel = Cancel()
     with deaf_listener() as url, soon(cancel.set, 0.15) as done, pytest.raises(Cancelled):
         call(make_io(), url, PATIENT, cancel)
-    assert time.monotonic() - done[0] < 0.3
+    assert time.monotonic() - done[0] < 0.5
 
 
 def test_an_abort_in_the_tls_handshake_ends_the_call_at_once() -> None:
     with LoopbackServer(never_answer, tls=True, handshake=False) as server:
         aborted(make_io(server), server)
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
 
 
 def test_a_call_aborted_before_it_began_sends_nothing() -> None:
@@ -315,7 +315,7 @@ def test_one_handle_aborts_many_calls() -> None:
         for thread in threads:
             thread.join(1)
         assert len(ended) == 5
-        assert max(ended) - start < 0.3
+        assert max(ended) - start < 0.5
         assert server.wait_connections(0)
 
 
@@ -354,7 +354,7 @@ def test_a_stream_that_is_left_closes_its_connection_at_once(tls: bool, taken: i
             holder.append(holder)  # a cycle, as a traceback makes one: the collector drops it
             del stream, holder
             gc.collect()
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
         assert server.wait_connections(0, 0.3)
 
 
@@ -368,7 +368,7 @@ def test_a_stream_dropped_inside_a_running_event_loop_closes_its_connection_at_o
             next(stream)
             next(stream)
             del stream
-            return server.client_left.wait(0.3)
+            return server.client_left.wait(0.5)
 
         assert asyncio.run(main())
 
@@ -406,7 +406,7 @@ def test_an_error_in_the_with_closes_the_connection_at_once(tls: bool) -> None:
 
         with pytest.raises(ZeroDivisionError):
             drive(run())
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
 
 
 # --- sleep, gather, run -----------------------------------------------------------------------------------------------
@@ -505,5 +505,5 @@ def test_the_first_failure_of_a_gather_ends_the_rest() -> None:
         with within(0, 0.5), pytest.raises(ZeroDivisionError):
             drive(io.gather([wait, sleep, nap, fail, late], 4))
         assert "late" not in begun
-        assert server.client_left.wait(0.3)
+        assert server.client_left.wait(0.5)
         assert not [thread for thread in threading.enumerate() if thread.name == "polyvox-gather"]

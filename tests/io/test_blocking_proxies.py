@@ -65,7 +65,7 @@ def test_a_tls_call_goes_through_a_tls_proxy(monkeypatch: pytest.MonkeyPatch) ->
         for _ in range(2):
             assert b"Hello" in call(io, server.url).body
         assert (server.accepted, proxy.accepted) == (1, 1)
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError):
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError):
             call(io, server.url, SHORT)
         assert server.client_left.wait(0.5)
 
@@ -112,10 +112,10 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_tunnel_that_is_never_granted_ends_at_the_connect_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     with LoopbackServer(never_answer) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        with within(0.24, 0.6), pytest.raises(CallTimeoutError) as caught:
+        with within(0.24, 1.0), pytest.raises(CallTimeoutError) as caught:
             call(make_io(), "https://api.example.invalid", Timeout(connect=0.25))
         assert caught.value.phase == "connect"
-        assert proxy.client_left.wait(0.3)
+        assert proxy.client_left.wait(0.5)
 
 
 def test_a_call_through_a_tunnel_is_aborted_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

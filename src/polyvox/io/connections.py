@@ -224,13 +224,13 @@ class TlsConnection(_Leased, HTTPSConnection):
 class PlainPool(HTTPConnectionPool):
     """The idle connections to one host, plain."""
 
-    ConnectionCls = PlainConnection
+    ConnectionCls = PlainConnection  # pyright: ignore[reportAssignmentType] - urllib3's own classes fail it too
 
 
 class TlsPool(HTTPSConnectionPool):
     """The idle connections to one host, over TLS."""
 
-    ConnectionCls = TlsConnection
+    ConnectionCls = TlsConnection  # pyright: ignore[reportAssignmentType]
 
 
 def _lease() -> Lease:
