@@ -94,7 +94,13 @@ class End(Struct, frozen=True):
     error: PolyvoxError | None = None
 
 
-Item = Head | End | bytes
+class Pieces(Struct, frozen=True):
+    """The chunks of an answer that is to be handed over whole."""
+
+    chunks: list[bytes]
+
+
+Item = Head | End | Pieces | bytes
 
 
 class Mailbox(Protocol):
@@ -243,12 +249,10 @@ class WholeSink:
         self._chunks.append(chunk)
 
     def end(self, error: PolyvoxError | None) -> None:
-        """Give head and body, and the end."""
+        """Give all chunks, and the end."""
         if error is None and not self._refused:
-            try:
-                put_whole(self._mailbox, 200, whole_answer(self._chunks))
-            except PolyvoxError as failure:
-                error = failure
+            # Put together by the reader, not in the worker: another call may be waiting for that.
+            self._mailbox.put(Pieces(self._chunks))
         self._mailbox.put(End(error))
 
 
@@ -284,6 +288,7 @@ class LocalCall:
         self._job: Job | None = None
         self._unregister: Callable[[], None] | None = None
         self._head: Head | None = None
+        self._body = b""
         self._ended = False
 
     @property
@@ -310,12 +315,16 @@ class LocalCall:
         except BaseException:
             self._leave()
             raise
-        if isinstance(item, End):
-            self._leave()
-            raise item.error or InterruptedCallError("the local model gave no answer", provider="local")
-        assert isinstance(item, Head)
-        self._head = item
-        return self
+        if isinstance(item, Head):
+            self._head = item
+            return self
+        self._leave()
+        if isinstance(item, Pieces):
+            self._body = whole_answer(item.chunks)
+            self._head = Head(200, {"content-type": "application/json"})
+            return self
+        error = item.error if isinstance(item, End) else None
+        raise error or InterruptedCallError("the local model gave no answer", provider="local")
 
     def _submit(self) -> None:
         request = self._request
@@ -342,6 +351,9 @@ class LocalCall:
         if self._ended:
             self._context.cancel.check()
             return b""
+        if self._body:
+            body, self._body = self._body, b""
+            return body
         item = await self._mailbox.take(until)
         if isinstance(item, bytes):
             return item

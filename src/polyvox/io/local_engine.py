@@ -9,6 +9,7 @@ out: it listens on loopback only, and is locked with a random key that nobody is
 from __future__ import annotations
 
 import atexit
+import contextlib
 import ctypes
 import os
 import queue
@@ -100,8 +101,8 @@ class Engine:
                 self._thread.start()
         self._jobs.put(job)
 
-    def close(self) -> None:
-        """End the worker and unload the model. The call in hand breaks off."""
+    def close(self, *, leak: bool = False) -> None:
+        """End the worker and unload the model (or leave it in memory: `leak`). The call in hand breaks off."""
         with self._lock:
             thread, self._thread = self._thread, None
         if thread is None:
@@ -109,12 +110,20 @@ class Engine:
         current = self._current
         if current is not None:
             current.abandon()
+        with contextlib.suppress(queue.Empty):
+            while (job := self._jobs.get_nowait()) is not None:
+                job.sink.end(InterruptedCallError("the local model is being unloaded", provider="local"))
         self._jobs.put(None)
         thread.join(SHUTDOWN_SECONDS)
-        if thread.is_alive():
+        if leak or thread.is_alive():
             # To unload it under the worker's feet would crash: the end of the process takes both.
             self.leak()
         self._server = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._server is not None
 
     def leak(self) -> None:
         """Keep the server from ever being taken down: its threads are not there (a forked child), or are in use."""
@@ -152,21 +161,25 @@ class _Answer:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._sink = job.sink
-        self._begun = self._over = False
+        self._begun = self._over = self._cut = False
         self._show_progress = bool(job.request.get("return_progress"))
         job.request["return_progress"] = True
 
     def take(self, chunk: bytes) -> bool:
         """Take a chunk; `True` stops the generation."""
+        # An exception here would be swallowed by the binding, and stop it: what came so far must not look whole then.
+        self._cut = True
         if self._job.abandoned:
             return True
+        if not self._begun and chunk.startswith(b'{"error"'):
+            self._refuse_as(chunk)
+            return True
         if not self._begun:
-            if chunk.startswith(b'{"error"'):
-                self._refuse_as(chunk)
-                return True
-            self._begin()
+            self._begun = True
+            self._sink.begin(None)
         if chunk != _DONE and (self._show_progress or not is_progress(chunk)):
             self._sink.piece(chunk)
+        self._cut = False
         return False
 
     def refuse(self, status: int, kind: str, message: str) -> None:
@@ -179,14 +192,10 @@ class _Answer:
 
     def finish(self) -> None:
         """The binding has returned."""
-        if not self._begun or self._job.abandoned:
-            # The job was abandoned, or the model was unloaded under it: what came so far must not look whole.
+        if self._cut or not self._begun:
+            # The job was abandoned, or the model was unloaded under it.
             self._end(InterruptedCallError("the local model's answer broke off", provider="local"))
         self._end(None)
-
-    def _begin(self) -> None:
-        self._begun = True
-        self._sink.begin(None)
 
     def _refuse_as(self, chunk: bytes) -> None:
         """Say llama.cpp's refusal in the wire's shape: its `code` is the status, its `type` says what is wrong."""
@@ -258,6 +267,8 @@ class Engines:
         self._lock = threading.Lock()
         self._engines: dict[tuple[Path, LocalSettings], Engine] = {}
         self._registered = False
+        self._inherited = False
+        """Whether this process was forked from one that had a model loaded."""
 
     def get(self, path: Path, settings: LocalSettings) -> Engine:
         """Return the engine of this file, the same one for every caller. Nothing is loaded yet."""
@@ -278,14 +289,29 @@ class Engines:
             engines = list(self._engines.values())
             self._engines.clear()
         for engine in engines:
-            engine.close()
+            # In such a child the binding waits for a thread of the parent's when a model is unloaded, too.
+            engine.close(leak=self._inherited)
 
     def _forget(self) -> None:
         """In a forked child the model's threads are gone: it loads its own, and never touches the parent's."""
         self._lock = threading.Lock()
+        if not self._inherited and any(engine.loaded for engine in self._engines.values()):
+            self._inherited = True
+            skip_static_destructors()
         for engine in self._engines.values():
             engine.leak()
         self._engines.clear()
+
+
+def skip_static_destructors() -> None:
+    """Have this process end, after Python's own end, without the binding's static destructors.
+
+    In a forked child they wait for the parent's threads for ever. glibc runs exit handlers last in, first out, and
+    gives those of `on_exit` the exit code, so that `_exit` itself can be one. Other systems have no such thing.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "on_exit"):
+        libc.on_exit(ctypes.cast(libc._exit, ctypes.c_void_p), None)
 
 
 ENGINES: Final = Engines()

@@ -15,7 +15,25 @@ PROVIDER = Provider(
     key="none",
     io="local",
     operations={"generate": Endpoint("openai")},
-    quirks={"openai": {"max_tokens_field": "max_tokens"}},
+    quirks={
+        "openai": {
+            "max_tokens_field": "max_tokens",
+            "system_role": "system",
+            "custom_tools": False,
+            # What llama.cpp would pass over in silence.
+            "settings": {
+                "top_k": "send",
+                "reasoning": "drop",
+                "prompt_cache": "drop",
+                "user": "drop",
+                "service_tier": "drop",
+                "metadata": "drop",
+                "n": "refuse",
+                "modalities": "refuse",
+                "audio": "refuse",
+            },
+        }
+    },
     # The chat template's own system message yields nonsense, and llama.cpp cannot force a call by name.
     emulate=("default_system", "forced_tool"),
     default_model="smollm2-135m",
@@ -28,7 +46,9 @@ MODELS = (
         provider="local",
         home=True,
         aliases=("smollm2", "local"),
-        context_tokens=2048,
+        context_tokens=8192,
+        # Its chat template passes over tools in silence.
+        emulate=("tools_as_text",),
         capabilities=("streaming", "tools", "structured_output"),
         price=Price(input=0.0, output=0.0, source="local", date="2026-11-21"),
     ),
