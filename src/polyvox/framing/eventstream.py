@@ -4,7 +4,7 @@
 
     header = name length u8, name, type u8, value
 
-https://smithy.io/2.0/aws/amazon-eventstream.html; the limits are botocore's. The rule: both checksums are checked, and
+https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (seen 2026-11); limits as in botocore. The rule: both checksums are checked, and
 the lengths are believed only after theirs.
 """
 
