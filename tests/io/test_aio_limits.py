@@ -254,6 +254,22 @@ def test_an_abort_while_the_upload_is_stuck(tls: bool) -> None:
         asyncio.run(main())
 
 
+def test_an_abort_wins_over_a_failure_that_comes_with_it() -> None:
+    io = AsyncIO()
+    context = Context(io)
+
+    async def main() -> None:
+        opening = io.open(HttpRequest("POST", loopback.unused_url(), {}, b"{}"), context)
+        task = asyncio.create_task(opening.__aenter__())
+        await asyncio.sleep(0)
+        # The refusal is seen in the very turn of the loop in which the abort would be heard.
+        context.cancel._flag = True
+        with pytest.raises(Cancelled):
+            await task
+
+    asyncio.run(main())
+
+
 def test_an_abort_before_the_call_sends_nothing() -> None:
     with LoopbackServer(loopback.never_answer) as server:
         io = make(server)

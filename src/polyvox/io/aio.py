@@ -201,14 +201,15 @@ def environment_proxy(url: URL) -> Proxy | None:
 class Opening:
     """The async context manager of one request, and within it the response."""
 
-    __slots__ = ("_context", "_exchange", "_headers", "_io", "_request", "status")
+    __slots__ = ("_context", "_exchange", "_headers", "_io", "_joined", "_request", "status")
 
     def __init__(self, io: AsyncIO, request: HttpRequest, context: Context) -> None:
         self._io = io
         self._request = request
         self._context = context
         self._exchange: Exchange | None = None
-        self._headers: dict[str, str] | None = None
+        self._headers: Mapping[str, str] = {}
+        self._joined: dict[str, str] | None = None
         self.status = 0
 
     async def __aenter__(self) -> Opening:
@@ -253,7 +254,7 @@ class Opening:
                 del failure  # no cycle of error, frame and exchange
         self._exchange = exchange
         assert exchange.response is not None
-        self.status = exchange.response.status
+        self.status, self._headers = exchange.response.status, exchange.response.headers
         return self
 
     async def __aexit__(
@@ -276,14 +277,12 @@ class Opening:
     @property
     def headers(self) -> Mapping[str, str]:
         """Headers by lower-case name; repeated ones are joined by commas."""
-        if self._headers is None:
-            joined: dict[str, str] = {}
-            if self._exchange is not None and self._exchange.response is not None:
-                for name, value in self._exchange.response.headers.items():
-                    name = name.lower()
-                    joined[name] = f"{joined[name]}, {value}" if name in joined else value
-            self._headers = joined
-        return self._headers
+        if self._joined is None:
+            joined = self._joined = {}
+            for name, value in self._headers.items():
+                name = name.lower()
+                joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        return self._joined
 
     async def read(self, until: float | None) -> bytes:
         """Return the next bytes; see `HttpResponse.read`."""
@@ -345,10 +344,14 @@ class Opening:
 
     def _failure(self, error: BaseException, exchange: Exchange) -> PolyvoxError | None:
         """Return what a failed opening means; `None` for what is not ours to explain."""
+        if not isinstance(error, (Exception, asyncio.CancelledError)):
+            return None
         if exchange.ended is not None:
             return exchange.ended
-        if isinstance(error, PolyvoxError) or not isinstance(error, Exception):
+        if isinstance(error, (asyncio.CancelledError, PolyvoxError)):
             return None
+        if self._context.cancel.is_set:
+            return Cancelled("the call was aborted")
         failure = explain(error, URL(self._request.url, encoded=True), reused=exchange.reused)
         if failure is not None:
             known = self._context.secrets
