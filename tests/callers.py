@@ -70,9 +70,7 @@ class SyncReader:
         self._events = self.stream = None
 
     def break_loop(self, after: int) -> None:
-        count = 0
-        for _ in self.stream:
-            count += 1
+        for count, _ in enumerate(self.stream, 1):
             if count == after:
                 break
 

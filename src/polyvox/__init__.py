@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from polyvox.errors import UnsupportedError as UnsupportedError
     from polyvox.io.base import Cancel as Cancel
     from polyvox.io.base import HttpRequest as HttpRequest
-    from polyvox.io.scripted import ScriptedIO as ScriptedIO
     from polyvox.registry.config import Config as Config
     from polyvox.registry.config import ProviderConfig as ProviderConfig
     from polyvox.secrets import Secret as Secret
@@ -127,7 +126,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "UnsupportedError",
     ),
     "io.base": ("Cancel", "HttpRequest"),
-    "io.scripted": ("ScriptedIO",),
     "registry.config": ("Config", "ProviderConfig"),
     "secrets": ("Secret",),
     "types.events": (

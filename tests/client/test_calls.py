@@ -7,6 +7,17 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from tests.loopback import (
+    LoopbackServer,
+    chat,
+    chat_chunk,
+    error,
+    json_chat,
+    respond,
+    sse_chat,
+    sse_frames,
+    unused_url,
+)
 
 import polyvox
 from polyvox import (
@@ -31,17 +42,6 @@ from polyvox import (
     Tool,
     UnsupportedError,
     UsageUpdate,
-)
-from tests.loopback import (
-    LoopbackServer,
-    chat,
-    chat_chunk,
-    error,
-    json_chat,
-    respond,
-    sse_chat,
-    sse_frames,
-    unused_url,
 )
 
 KEY = "sk-canary-0123456789abcdef"
@@ -199,7 +199,9 @@ def test_tools_may_be_functions_or_tools_or_dicts(make_caller: Any, tool: Any) -
     with LoopbackServer(json_chat("", finish="tool_calls", tool_calls=[call])) as server:
         reply = make_caller(providers=lab(server.url)).generate("lab/m", "Rome?", tools=[tool], tool_choice="weather")
 
-    assert [(call.id, call.name, call.decode()) for call in reply.tool_calls] == [("call_1", "weather", {"city": "Rome"})]
+    assert [(call.id, call.name, call.decode()) for call in reply.tool_calls] == [
+        ("call_1", "weather", {"city": "Rome"})
+    ]
     body = server.requests[0].json()
     assert body["tools"][0]["function"]["name"] == "weather"
     assert body["tool_choice"] == {"type": "function", "function": {"name": "weather"}}
@@ -264,7 +266,9 @@ def test_what_is_not_sent_is_named_in_adjustments(make_caller: Any) -> None:
 
     dropped = [adjustment.setting for adjustment in reply.adjustments if adjustment.kind == "dropped"]
     assert sorted(dropped) == ["options.anthropic", "seed"]
-    assert [a for a in streamed.adjustments if a.setting == "seed"] == [a for a in reply.adjustments if a.setting == "seed"]
+    assert [a for a in streamed.adjustments if a.setting == "seed"] == [
+        a for a in reply.adjustments if a.setting == "seed"
+    ]
     assert all(isinstance(adjustment, Adjustment) for adjustment in streamed.adjustments)
     assert "seed" not in server.requests[0].json()
 
@@ -398,7 +402,8 @@ def test_a_truncated_stream_raises_and_keeps_what_came(make_caller: Any) -> None
 
 def test_an_error_in_the_stream_raises_after_what_came_before_it(make_caller: Any) -> None:
     frames = [
-        chat_chunk({"role": "assistant", "content": "Hel"}) + chat_chunk({"content": "lo"})
+        chat_chunk({"role": "assistant", "content": "Hel"})
+        + chat_chunk({"content": "lo"})
         + b'data: {"error": {"message": "overloaded", "code": 502}}\n\n'
     ]
     with LoopbackServer(sse_frames(frames)) as server:

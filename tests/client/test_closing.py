@@ -1,4 +1,4 @@
-"""Closing a stream in any way, at any stage, closes the socket at the server's end at once; the server's side is watched."""
+"""Closing a stream in any way, at any stage, closes the socket at the server's end at once: the server watches."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from polyvox import AsyncClient, Cancel, Cancelled, Client, StreamStart
 from tests.callers import in_background
 from tests.loopback import Exchange, LoopbackServer, chat_chunk, never_answer, stall_after
+
+from polyvox import AsyncClient, Cancel, Cancelled, Client, StreamStart
 
 AT_ONCE = 2.0  # seconds: generous for a busy machine; every limit of the calls themselves is far longer
 FIRST = chat_chunk({"role": "assistant", "content": "Hel"})

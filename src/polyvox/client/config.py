@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -101,15 +101,15 @@ def _from_table(table: dict[str, Any], source: str) -> Config:
     for name in ("providers", "models", "aliases"):
         if not isinstance(table.get(name, {}), dict):
             raise ConfigError(f"{name} is a table: write [{name}.NAME]")
-    facts: dict[str, Any] = {name: table[name] for name in ("aliases", "default_model", "pool_size") if name in table}
+    plain = {name: table[name] for name in _PlainConfig.__struct_fields__ if name in table}
+    facts = msgspec.structs.asdict(_convert(plain, _PlainConfig, ""))
     if "timeout" in table:
-        facts["timeout"] = _timeout(table["timeout"], "timeout")
+        facts["timeout"] = _timeout(table["timeout"], "") or Timeout()
     providers = {name: _merge(None, block, f"[providers.{name}]") for name, block in table.get("providers", {}).items()}
     models = {
         name: _convert(block, ModelOverride, f'[models."{name}"]') for name, block in table.get("models", {}).items()
     }
-    config = _convert(facts, Config, "")
-    return msgspec.structs.replace(config, providers=providers, models=models, source=source)
+    return Config(providers=providers, models=models, source=source, **facts)
 
 
 def _merge(given: ProviderConfig | None, block: Mapping[str, Any] | ProviderConfig, where: str) -> ProviderConfig:
@@ -133,6 +133,14 @@ def _merge(given: ProviderConfig | None, block: Mapping[str, Any] | ProviderConf
     return msgspec.structs.replace(given or ProviderConfig(), **changes)
 
 
+class _PlainConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of the file's top level that msgspec can check."""
+
+    aliases: dict[str, str] = {}
+    default_model: str | None = None
+    pool_size: Annotated[int, msgspec.Meta(ge=1)] = 10
+
+
 class _PlainProvider(msgspec.Struct, frozen=True, kw_only=True):
     """The words of a provider's block that msgspec can check; the secret, the limits and the signer are read apart."""
 
@@ -151,12 +159,11 @@ class _PlainProvider(msgspec.Struct, frozen=True, kw_only=True):
 
 def _timeout(value: Any, where: str) -> Timeout | None:
     if isinstance(value, dict):
-        _known(value, Timeout.__struct_fields__, f"{where} timeout")
-        return _convert(value, Timeout, f"{where} timeout")
+        return _convert(value, Timeout, f"{where} timeout".strip())
     try:
         return read_timeout(value)
     except ConfigError as error:
-        raise ConfigError(f"{where} {error.message}") from None
+        raise ConfigError(f"{where} {error.message}".strip()) from None
 
 
 def _convert(value: Any, kind: type[S], where: str) -> S:
