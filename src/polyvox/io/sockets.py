@@ -183,6 +183,11 @@ class PlainSocket(socket.socket):
             self.lease.let_go(self)
         super()._real_close(*arguments)  # type: ignore[misc]
 
+    def __del__(self) -> None:
+        # To drop a stream is a way to close it. Where it is part of a cycle, the socket may be finalised before the
+        # generator that would close it: that is no leak to be warned of.
+        self._real_close()
+
 
 class TlsSocket(ssl.SSLSocket):
     """The same over TLS: what `SSLContext.sslsocket_class` makes. `recv`, `recv_into`, `sendall` come through here."""
@@ -222,6 +227,9 @@ class TlsSocket(ssl.SSLSocket):
         if self.lease is not None:
             self.lease.let_go(self)
         super()._real_close()  # type: ignore[misc]
+
+    def __del__(self) -> None:
+        self._real_close()  # as above
 
 
 def connect(host: str, port: int, lease: Lease, options: SocketOptions = ()) -> PlainSocket:
