@@ -222,8 +222,9 @@ async def _streamed(context: Context, target: Target, response: HttpResponse, *,
         if events:
             if context.first_event is None:
                 context.first_event = context.io.now()
-            context.limit("idle", idle)
             yield events
+            # Set anew when the next read begins: the reader's own time is no silence of the provider's.
+            context.limit("idle", idle)
         if failure is not None:
             raise failure
         if not data:

@@ -22,6 +22,7 @@ from yarl import URL
 from polyvox.errors import Cancelled, ConfigError, InterruptedCallError, PolyvoxError
 from polyvox.io.base import Context, HttpRequest, sanitized_cause, timed_out_total
 from polyvox.io.exchange import Connector, Exchange, call_in, explain
+from polyvox.io.waiting import AsyncSignal, Lock
 from polyvox.secrets import sanitize
 
 if TYPE_CHECKING:
@@ -116,6 +117,14 @@ class AsyncIO:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a blocking function in a thread."""
         return await asyncio.to_thread(function, *arguments)
+
+    def event(self) -> AsyncSignal:
+        """Return something to wait for; see `IO.event`."""
+        return AsyncSignal()
+
+    def lock(self) -> Lock:
+        """Return a lock; see `IO.lock`."""
+        return Lock(AsyncSignal)
 
     async def close(self) -> None:
         """Close the pool, and calls still open with it. Afterwards this object may be used again, in any loop."""

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from msgspec import Struct, field
 
@@ -24,6 +24,9 @@ from polyvox.secrets import Secret, sanitize
 from polyvox.types.generate import GenerateResponse
 from polyvox.types.models import Timeout
 from polyvox.types.usage import Attempt
+
+if TYPE_CHECKING:
+    from polyvox.io.waiting import Lock
 
 T = TypeVar("T")
 
@@ -91,8 +94,37 @@ class IO(Protocol):
         """Run a blocking function: in a thread where there is an event loop, as a plain call where there is none."""
         ...
 
+    def event(self) -> Signal:
+        """Return something to wait for, which anyone may set."""
+        ...
+
+    def lock(self) -> Lock:
+        """Return a lock that may be held over an `await`, handed on in the order it was asked for."""
+        ...
+
     async def close(self) -> None:
         """Close pooled connections."""
+        ...
+
+
+class Signal(Protocol):
+    """Something to wait for: `IO.event()`."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it was set."""
+        ...
+
+    def set(self) -> None:
+        """Wake all who wait, and those who will; from any thread."""
+        ...
+
+    def clear(self) -> None:
+        """Let the next `wait` wait again."""
+        ...
+
+    async def wait(self, context: Context | None = None) -> None:
+        """Wait until it is set. With a context: raises `Cancelled` on an abort, times out at its deadline."""
         ...
 
 

@@ -36,6 +36,7 @@ from polyvox.errors import (
 from polyvox.io.base import Cancel, Context, HttpRequest, drive, sanitized_cause, timed_out_total
 from polyvox.io.connections import Body, PlainPool, TlsPool, reason_of
 from polyvox.io.sockets import CURRENT, Lease, TlsSocket
+from polyvox.io.waiting import BlockingSignal, Lock
 from polyvox.secrets import sanitize
 
 T = TypeVar("T")
@@ -105,6 +106,14 @@ class BlockingIO:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a blocking function: here, a plain call."""
         return function(*arguments)
+
+    def event(self) -> BlockingSignal:
+        """Return something to wait for; see `IO.event`."""
+        return BlockingSignal()
+
+    def lock(self) -> Lock:
+        """Return a lock; see `IO.lock`."""
+        return Lock(BlockingSignal)
 
     async def close(self) -> None:
         """Close the pooled connections. Afterwards this object may be used again."""

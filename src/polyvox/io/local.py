@@ -20,12 +20,14 @@ import msgspec
 from msgspec import Struct
 
 from polyvox.errors import InterruptedCallError, PolyvoxError
-from polyvox.io.base import IO, Context, HttpRequest, HttpResponse
+from polyvox.io.base import IO, Context, HttpRequest, HttpResponse, Signal
 from polyvox.io.local_engine import ENGINES, Failure, Job, LocalSettings
 from polyvox.io.local_files import find_model
 
 if TYPE_CHECKING:
     import asyncio
+
+    from polyvox.io.waiting import Lock
 
 T = TypeVar("T")
 
@@ -75,6 +77,14 @@ class LocalIO:
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a blocking function; see `IO.run`."""
         return await self._inner.run(function, *arguments)
+
+    def event(self) -> Signal:
+        """Return something to wait for; see `IO.event`."""
+        return self._inner.event()
+
+    def lock(self) -> Lock:
+        """Return a lock; see `IO.lock`."""
+        return self._inner.lock()
 
     async def close(self) -> None:
         """Close the inner `IO`. The loaded model stays: it is shared by every client of the process."""

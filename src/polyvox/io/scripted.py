@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from polyvox.errors import InterruptedCallError, PolyvoxError
 from polyvox.io.base import Context, HttpRequest, timed_out_total
+from polyvox.io.waiting import Lock
 
 T = TypeVar("T")
 
@@ -135,6 +136,14 @@ class ScriptedIO:
         """Run a blocking function: a plain call."""
         return function(*arguments)
 
+    def event(self) -> ScriptedSignal:
+        """Return something to wait for; see `IO.event`."""
+        return ScriptedSignal(self)
+
+    def lock(self) -> Lock:
+        """Return a lock; see `IO.lock`."""
+        return Lock(self.event)
+
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
@@ -149,6 +158,33 @@ class ScriptedIO:
         if isinstance(script, Exception):
             return Answer(connect=[script])
         return script
+
+
+class ScriptedSignal:
+    """Something to wait for where nothing happens at once: a wait for what is not set lasts until the deadline."""
+
+    def __init__(self, io: ScriptedIO) -> None:
+        self._io = io
+        self.is_set = False
+
+    def set(self) -> None:
+        """Let waits end at once."""
+        self.is_set = True
+
+    def clear(self) -> None:
+        """Let the next `wait` wait again."""
+        self.is_set = False
+
+    async def wait(self, context: Context | None = None) -> None:
+        """Wait; see `Signal.wait`. Raises `PolyvoxError` for a wait that nothing could ever end."""
+        if context is not None:
+            context.cancel.check()
+        if self.is_set:
+            return
+        if context is None or context.deadline is None:
+            raise PolyvoxError("the script waits for an event that nothing is left to set")
+        self._io.clock.move_to(context.deadline)
+        raise timed_out_total(context)
 
 
 class ScriptedResponse:
