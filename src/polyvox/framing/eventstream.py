@@ -4,8 +4,8 @@
 
     header = name length u8, name, type u8, value
 
-https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (seen 2026-11); limits as in botocore. The rule: both checksums are checked, and
-the lengths are believed only after theirs.
+https://docs.aws.amazon.com/lexv2/latest/dg/event-stream-encoding.html (seen 2026-11); limits as in botocore. The rule:
+both checksums are checked, and the lengths are believed only after theirs.
 """
 
 from __future__ import annotations

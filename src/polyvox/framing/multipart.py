@@ -20,8 +20,8 @@ from msgspec import Struct, field
 from polyvox.errors import DecodeError
 
 _PARAMETER: Final = re.compile(r';\s*([\w!#$&+\-^`|~.*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]*))', re.DOTALL)
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': "%22", "\r": "%0D", "\n": "%0A"})
-_ESCAPED: Final = re.compile(r'\\(["\\])|%(22|0D|0A)', re.IGNORECASE)
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': "%22", "\r": "%0D", "\n": "%0A", "\0": "%00"})
+_ESCAPED: Final = re.compile(r'\\(["\\])|%(22|0D|0A|00)', re.IGNORECASE)
 
 
 class FormPart(Struct, frozen=True):
