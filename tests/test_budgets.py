@@ -93,10 +93,9 @@ def words_compared(node: ast.AST) -> tuple[str, set[str]]:
 
 def names_asked_for(tree: ast.AST, providers: frozenset[str], others: frozenset[str]) -> list[str]:
     """The comparisons with a provider's name. A word that names something else too counts where a provider is asked."""
-    compared = [words_compared(node) for node in ast.walk(tree)]
     return [
         subject
-        for subject, words in compared
+        for subject, words in map(words_compared, ast.walk(tree))
         if any(word not in others or "provider" in subject for word in words & providers)
     ]
 

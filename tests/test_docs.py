@@ -1,0 +1,160 @@
+"""Every example of the README and the docs is run, against a loopback server that plays the provider."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from polyvox.client.config import read_file
+from polyvox.errors import ConfigError
+from polyvox.io.local_files import find_model
+from tests.loopback import chat, json_chat
+from tests.loopback_server import Exchange, LoopbackServer
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ANSWER = "Air scatters blue light more than red."
+BLOCK = re.compile(
+    r"^(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+# What is said where a type is asked for.
+CITY = json.dumps({"name": "Lisbon", "country": "Portugal", "inhabitants": 545_796})
+
+
+def blocks(page: Path, language: str, needs: str | None = None) -> list[str]:
+    found = BLOCK.finditer(page.read_text(encoding="utf-8"))
+    return [match["text"] for match in found if match["language"] == language and match["needs"] == needs]
+
+
+def pages_with(language: str) -> Any:
+    pages = [page for page in PAGES if blocks(page, language)]
+    return pytest.mark.parametrize("page", pages, ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def play(exchange: Exchange) -> None:
+    """Call the tool that is offered, once; give the type that is asked for; say the answer otherwise."""
+    body = exchange.json()
+    if body.get("tools") and body["messages"][-1]["role"] == "user":
+        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Lisbon"}'}
+        calls = [{"id": "call_1", "type": "function", "function": function}]
+        json_chat("", finish="tool_calls", tool_calls=calls)(exchange)
+        return
+    chat(CITY if "response_format" in body else ANSWER)(exchange)
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackServer]:
+    """A server that OpenAI's variables point at, and a working directory with what the examples read."""
+    (tmp_path / "notes.txt").write_text("The sky is blue. The sea is blue.\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with LoopbackServer(play) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-example")
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        yield server
+
+
+@pages_with("python")
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page: Path, provider: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, Any] = {"__name__": "__example__"}
+    for text in blocks(page, "python"):
+        exec(compile(text, str(page), "exec"), names)
+
+    assert not provider.requests or ANSWER in capsys.readouterr().out
+
+
+def test_the_readme_shows_the_wire_at_work(provider: LoopbackServer) -> None:
+    """Its examples ask, stream, and send a tool's result back."""
+    names: dict[str, Any] = {"__name__": "__example__"}
+    for text in blocks(ROOT / "README.md", "python"):
+        exec(compile(text, "README.md", "exec"), names)
+    bodies = [request.json() for request in provider.requests]
+
+    assert {True, False} == {bool(body.get("stream")) for body in bodies}
+    assert any(message["role"] == "tool" for body in bodies for message in body["messages"])
+
+
+@pytest.mark.local_model
+def test_the_examples_of_the_local_model_run(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        find_model()
+    except ConfigError as error:
+        pytest.skip(error.message)
+    for text in blocks(ROOT / "README.md", "python", needs="local"):
+        exec(compile(text, "README.md", "exec"), {"__name__": "__example__"})
+
+    assert capsys.readouterr().out.strip()
+
+
+@pages_with("toml")
+def test_the_configuration_of_a_page_is_understood(page: Path, tmp_path: Path) -> None:
+    for text in blocks(page, "toml"):
+        file = tmp_path / "polyvox.toml"
+        file.write_text(text, encoding="utf-8")
+
+        assert read_file(file).providers
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's shell blocks that call `polyvox`, and need no terminal and no download."""
+    lines = [line.split("  #")[0].strip() for text in blocks(page, "sh") for line in text.splitlines()]
+    return [line for line in lines if "polyvox " in line and not re.search(r"pip |polyvox (chat|local)", line)]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if commands(page)], ids=lambda page: page.relative_to(ROOT).as_posix()
+)
+def test_the_commands_of_a_page_run(page: Path, provider: LoopbackServer) -> None:
+    script = "import sys; from polyvox.cli import main; sys.argv[0] = 'polyvox'; sys.exit(main())"
+    polyvox = shlex.join([sys.executable, "-c", script]) + " "
+    for line in commands(page):
+        done = subprocess.run(
+            ["sh", "-c", re.sub(r"\bpolyvox ", lambda _: polyvox, line, count=1)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            check=False,
+        )
+
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout.strip()
+        assert "polyvox run" not in line or ANSWER in done.stdout
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_runs(example: Path, provider: LoopbackServer) -> None:
+    done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert ANSWER in done.stdout or "545,796" in done.stdout
+
+
+def test_the_tables_in_the_docs_are_those_of_the_code() -> None:
+    """`make docs` writes them."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "error"},
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_page_is_searched() -> None:
+    assert len(blocks(ROOT / "README.md", "python")) >= 5
+    assert blocks(ROOT / "README.md", "python", needs="local")
+    assert blocks(ROOT / "README.md", "toml")
+    assert commands(ROOT / "README.md")
