@@ -48,15 +48,22 @@ class Residue(Struct, frozen=True, omit_defaults=True):
     """What `decode_request` saw in a wire request and Polyvox has no word for, so that the same dialect can say it again.
 
     `changes` are (path, ours, theirs): where the encoder would write `ours` at `path`, the request had `theirs`. A change
-    is put back only where the encoder still writes `ours`, so that whatever a processor changes wins.
+    is put back only where the encoder still writes `ours`, so that whatever a processor changes wins. `spelled` are the
+    wire's other words for settings that the request used (`max_tokens` for `max_completion_tokens`): the encoder writes
+    the setting under that word, whatever its value is by then.
     """
 
     dialect: str
     changes: tuple[ResidueChange, ...] = ()
+    spelled: tuple[str, ...] = ()
 
 
 class ResidueChange(Struct, frozen=True, omit_defaults=True):
-    """One place where the wire said something else than our encoder would. `UNSET` stands for "no such member"."""
+    """One place where the wire said something else than our encoder would. `UNSET` stands for "no such member".
+
+    A path that ends in a number names a place in a list: `ours` and `theirs` are then runs of items from there on, not
+    always equally long, put back whole or not at all.
+    """
 
     path: tuple[str | int, ...]
     ours: Any | UnsetType = UNSET
