@@ -106,3 +106,17 @@ def test_in_a_script_a_wait_lasts_until_the_deadline() -> None:
     event = io.event()
     event.set()
     drive(event.wait())
+
+
+def test_a_failing_call_of_a_gather_wakes_the_others_that_wait(kind: Any) -> None:
+    make, run = kind
+    io = make()
+
+    async def fail() -> None:
+        await io.sleep(0.05)
+        raise RuntimeError("the first failure")
+
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match="the first failure"):
+        run(io.gather([fail, io.event().wait], 2))
+    assert time.monotonic() - started < 2

@@ -109,11 +109,11 @@ class BlockingIO:
 
     def event(self) -> BlockingSignal:
         """Return something to wait for; see `IO.event`."""
-        return BlockingSignal()
+        return BlockingSignal(lambda: CURRENT.group)
 
     def lock(self) -> Lock:
         """Return a lock; see `IO.lock`."""
-        return Lock(BlockingSignal)
+        return Lock(self.event)
 
     async def close(self) -> None:
         """Close the pooled connections. Afterwards this object may be used again."""

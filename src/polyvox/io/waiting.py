@@ -12,17 +12,18 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from polyvox.io.base import Context, Signal, timed_out_total
+from polyvox.io.base import Cancel, Context, Signal, timed_out_total
 
 if TYPE_CHECKING:
     import asyncio
 
 
 class BlockingSignal:
-    """Waits by blocking the thread."""
+    """Waits by blocking the thread. `group` gives the abort of the `gather` that the waiting thread works for."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Callable[[], Cancel | None] = lambda: None) -> None:
         self._set = False
+        self._group = group
         self._changed = threading.Condition()
 
     @property
@@ -46,16 +47,18 @@ class BlockingSignal:
 
     async def wait(self, context: Context | None = None) -> None:
         """Wait until it is set. It never suspends."""
-        remove = None if context is None else context.cancel.add(self._wake)
+        group = self._group()
+        cancels = [cancel for cancel in (group, context.cancel if context else None) if cancel is not None]
+        removers = [cancel.add(self._wake) for cancel in cancels]
         try:
             with self._changed:
-                while not self._set:
+                while not self._set and not any(cancel.is_set for cancel in cancels):
                     self._changed.wait(_time_left(context))
         finally:
-            if remove is not None:
+            for remove in removers:
                 remove()
-        if context is not None:
-            context.cancel.check()
+        for cancel in cancels:
+            cancel.check()
 
 
 class AsyncSignal:
