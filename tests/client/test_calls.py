@@ -385,9 +385,9 @@ def test_a_page_instead_of_an_answer_says_to_check_the_address(make_caller: Any)
 
 @pytest.mark.parametrize("body", [b"", b"  \n", b'{"id": "x", "choi'])
 def test_a_whole_answer_cut_short_is_no_answer(make_caller: Any, body: bytes) -> None:
-    with LoopbackServer(respond(200, body, {"Content-Type": "application/json"})) as server:
-        with pytest.raises((InterruptedCallError, DecodeError)):
-            make_caller(providers=lab(server.url)).generate("lab/m", "Hi")
+    script = respond(200, body, {"Content-Type": "application/json"})
+    with LoopbackServer(script) as server, pytest.raises((InterruptedCallError, DecodeError)):
+        make_caller(providers=lab(server.url)).generate("lab/m", "Hi")
 
 
 def test_a_truncated_stream_raises_and_keeps_what_came(make_caller: Any) -> None:

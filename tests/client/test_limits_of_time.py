@@ -166,9 +166,9 @@ def test_a_stream_cut_after_its_finish_has_lost_nothing(make_caller: Any, tls: b
 
 
 def test_a_whole_body_cut_short_is_interrupted(make_caller: Any, tls: bool) -> None:
-    with LoopbackServer(cut_length(b'{"id": "x", "choices": []}', 10), tls=tls) as server:
-        with pytest.raises(InterruptedCallError):
-            make_caller(**settings(server)).generate("lab/m", "Hi")
+    script = cut_length(b'{"id": "x", "choices": []}', 10)
+    with LoopbackServer(script, tls=tls) as server, pytest.raises(InterruptedCallError):
+        make_caller(**settings(server)).generate("lab/m", "Hi")
 
 
 def test_a_body_that_ends_with_its_connection_is_whole(make_caller: Any, tls: bool) -> None:
