@@ -33,7 +33,7 @@ pytestmark = [
 
 SYSTEM = {"role": "system", "content": "You are a helpful assistant."}
 # A seed and a length that make an answer long enough to be stopped in the middle, whatever the model says.
-ENDLESS: dict[str, Any] = {"ignore_eos": True, "max_tokens": 4000}
+ENDLESS: dict[str, Any] = {"ignore_eos": True, "max_tokens": 3500}
 
 
 def body(text: str = "Why is the sky blue?", **settings: Any) -> bytes:
@@ -97,7 +97,7 @@ def test_the_pieces_come_while_the_model_is_still_writing() -> None:
                 assert await response.read(context.until)
             return time.monotonic() - started
 
-    # 4000 tokens would take 20 s and more.
+    # 3500 tokens would take 20 s and more.
     assert drive(first_of_many()) < 3
 
 
@@ -142,8 +142,8 @@ def test_a_long_prompt_is_given_up_in_the_middle() -> None:
     context = Context(io, Timeout(first_event=0.3))
 
     with pytest.raises(CallTimeoutError) as caught:
-        # 4000 tokens of prompt at some 4 ms each; a whole answer, so that nothing comes before its end.
-        drive(exchange(io, body("word " * 4000, max_tokens=1), context))
+        # 3500 tokens of prompt at some 4 ms each; a whole answer, so that nothing comes before its end.
+        drive(exchange(io, body("word " * 3500, max_tokens=1), context))
     assert caught.value.phase == "first_event"
     started = time.monotonic()
     drive(exchange(io, body(stream=True, max_tokens=1)))
@@ -222,7 +222,7 @@ def test_a_prompt_longer_than_the_context_is_refused_in_words_of_the_wire(stream
     assert headers["content-type"] == "application/json"
     error = json.loads(content)["error"]
     assert error["code"] == "context_length_exceeded"
-    assert "8192" in error["message"]
+    assert "4096" in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -413,6 +413,12 @@ def test_without_the_binding_the_error_names_the_extra(monkeypatch: pytest.Monke
         ask(body(), path=file)
 
 
+def test_the_rows_context_is_the_one_the_model_is_loaded_with() -> None:
+    from polyvox.providers.local import MODELS
+
+    assert [row.context_tokens for row in MODELS] == [LocalSettings().context_tokens]
+
+
 SCRIPT = """
 import os, sys
 from polyvox.io.base import Context, HttpRequest, drive
@@ -427,6 +433,13 @@ assert drive(call.__aenter__()).status == 200
 """
 ENDINGS = {
     "while the model writes": "sys.exit(3)",
+    "right after a request that was refused": """
+drive(call.__aexit__(None, None, None))
+body = b'{"messages": 1}'
+call = io.open(HttpRequest("POST", "local://m/chat/completions", {}, body), context)
+assert drive(call.__aenter__()).status == 400
+sys.exit(3)
+""",
     "in a forked child": "sys.exit(3 if os.fork() == 0 else os.waitstatus_to_exitcode(os.wait()[1]))",
     "in a forked child that asks again": """
 if os.fork() != 0:

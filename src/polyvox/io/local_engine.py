@@ -38,7 +38,7 @@ class LocalSettings(Struct, frozen=True):
     """How a model is loaded. More than one thread spins while it waits: slower, not faster, on a busy machine."""
 
     threads: int = 1
-    context_tokens: int = 8192
+    context_tokens: int = 4096
     """The room for prompt and answer; a model trained for less gets less."""
 
 
@@ -248,8 +248,13 @@ def load(path: Path, settings: LocalSettings) -> Any:
     parameters.cors_origins = ""
     parameters.n_threads_http = 1
     parameters.ui = parameters.endpoint_slots = False
+    parameters.endpoint_metrics = True
     try:
-        return xllamacpp.Server(parameters)
+        server = xllamacpp.Server(parameters)
+        # The server is ready before its loop runs, and one that is unloaded in between waits for that loop for ever. To
+        # answer this, the loop must run.
+        server.handle_metrics()
+        return server
     except MemoryError:
         raise ServerError(f"there is not enough memory to load {path}", provider="local") from None
     except Exception as error:  # noqa: BLE001 - whatever the binding raises, it means that this file will not do

@@ -46,7 +46,7 @@ MODELS = (
         provider="local",
         home=True,
         aliases=("smollm2", "local"),
-        context_tokens=8192,
+        context_tokens=4096,
         # Its chat template passes over tools in silence.
         emulate=("tools_as_text",),
         capabilities=("streaming", "tools", "structured_output"),
