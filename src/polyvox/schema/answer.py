@@ -1,7 +1,7 @@
 """A model's JSON text → the type that was asked for.
 
-The rule: the type holds, or `DecodeError` says where not. One thing is forgiven: `null` for a member that may be left out,
-since strict mode has no other way to leave one out (see `strict_schema`).
+The rule: the type holds, or `DecodeError` says where not. One thing is forgiven: `null` for a member that may be left
+out, since strict mode has no other way to leave one out (see `strict_schema`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Python function → the `Tool` that a model is told of.
 
-The rule: the signature says the types, the docstring the words. A parameter without annotation takes any value; one with a default may be left out; what cannot be called by name is a
-`ConfigError` that says so.
+The rule: the signature says the types, the docstring the words. A parameter without annotation takes any value; one
+with a default may be left out; what cannot be called by name is a `ConfigError` that says so.
 """
 
 from __future__ import annotations

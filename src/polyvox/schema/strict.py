@@ -28,15 +28,19 @@ def _strict(schema: Schema) -> Schema:
     if len(made.get("allOf", ())) == 1:
         (only,) = made.pop("allOf")
         made = {**only, **made}
-    if not made.keys() & {"type", "anyOf", "allOf", "enum", "const", "$ref"}:
+    if not made.keys() & {"type", "anyOf", "allOf", "enum", "const", "$ref"} or _is_free_list(made):
         raise ConfigError("strict mode takes no value of any type: give the parameter or field a type")
     if made.get("type") == "object" or "properties" in made:
         made = _closed(made)
     return rebuilt(made, _strict)
 
 
+def _is_free_list(schema: Schema) -> bool:
+    return schema.get("type") == "array" and not schema.keys() & {"items", "prefixItems"}
+
+
 def _closed(schema: Schema) -> Schema:
-    if schema.get("additionalProperties", False) is not False:
+    if schema.get("additionalProperties", "properties" not in schema) is not False:
         raise ConfigError("strict mode takes no mapping with free keys: name its members, or leave strict mode off")
     properties: Mapping[str, Schema] = schema.get("properties", {})
     required = schema.get("required", ())
