@@ -37,7 +37,7 @@ def _members(ours: JSONObject, theirs: JSONObject, path: Path) -> Iterator[Resid
 
 
 def _member(ours: Any, theirs: Any, path: Path) -> Iterator[ResidueChange]:
-    if ours is theirs or (type(ours) is type(theirs) and ours == theirs):
+    if _same(ours, theirs):
         return
     if isinstance(ours, dict) and isinstance(theirs, dict) and _extends(theirs, ours):
         yield from _members(ours, theirs, path)
@@ -51,21 +51,32 @@ def _extends(theirs: Any, ours: Any) -> bool:
     """Tell whether `theirs` says all that `ours` says and only adds members to it."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return all(name in theirs and _extends(theirs[name], value) for name, value in ours.items())
-    return bool(ours == theirs)
+    return _same(ours, theirs)
+
+
+def _same(ours: Any, theirs: Any) -> bool:
+    """Tell whether two values are the same JSON: to Python `True == 1`, to JSON not."""
+    if ours is theirs:
+        return True
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(_same(value, theirs[name]) for name, value in ours.items())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_same, ours, theirs))
+    return isinstance(ours, bool) == isinstance(theirs, bool) and bool(ours == theirs)
 
 
 def _runs(ours: list[Any], theirs: list[Any], path: Path) -> Iterator[ResidueChange]:
     if len(ours) == len(theirs) and all(map(_akin, ours, theirs)):
         for place, (our, their) in enumerate(zip(ours, theirs, strict=True)):
-            if our != their:
+            if not _same(our, their):
                 yield ResidueChange((*path, place), [our], [their])
         return
     shorter = min(len(ours), len(theirs))
     start = 0
-    while start < shorter and ours[start] == theirs[start]:
+    while start < shorter and _same(ours[start], theirs[start]):
         start += 1
     end = 0
-    while end < shorter - start and ours[-1 - end] == theirs[-1 - end]:
+    while end < shorter - start and _same(ours[-1 - end], theirs[-1 - end]):
         end += 1
     if start + end == len(ours):
         # A run of nothing would fit anywhere: it takes the item before it, or after it, for its mark.
@@ -76,7 +87,7 @@ def _runs(ours: list[Any], theirs: list[Any], path: Path) -> Iterator[ResidueCha
 def _akin(ours: Any, theirs: Any) -> bool:
     """Tell whether two items are the same thing said differently; where one does not say what it is, they may be."""
     if not isinstance(ours, dict) or not isinstance(theirs, dict):
-        return bool(ours == theirs)
+        return _same(ours, theirs)
     return all(ours.get(name) == theirs.get(name) for name in _IDENTITY if name in ours and name in theirs)
 
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import structs
-
 from polyvox.dialects._media import ANY_AUDIO
-from polyvox.dialects.openai.chat.content import decode_part, encode_content, encode_part
+from polyvox.dialects.openai.chat.content import decode_part, encode_content, encode_part, in_place
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.fields import (
     JSONObject,
@@ -217,10 +215,7 @@ def _decode_item(value: object, path: str) -> Part:
     pieces = value.get("thinking") if isinstance(value, dict) and value.get("type") == "thinking" else None
     text = _joined(pieces)
     if text is None or not isinstance(value, dict):
-        part = decode_part(value, path)
-        # OpenAI refuses files here, some services take them: a file that stood here goes back here.
-        in_place = made(**own(part.meta), place="content")
-        return structs.replace(part, meta=in_place) if isinstance(part, FilePart) else part
+        return in_place((decode_part(value, path),))[0]
     plain = pieces == [{"type": "text", "text": text}]
     marks = rest(value, ("type", "thinking"), ("signature", "closed"))
     return ReasoningPart(text, meta=made(field="thinking", thinking=None if plain else pieces, **marks))

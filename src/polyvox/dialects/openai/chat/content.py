@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec import structs
+
 from polyvox.dialects._media import (
     ANY_AUDIO,
     ANY_IMAGE,
@@ -220,6 +222,14 @@ def decode_part(value: object, path: str) -> Part:
     if _form(part) != kind:
         marks["form"] = kind
     return FilePart(part.media_type, part.data, part.name, made(**marks))
+
+
+def in_place(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """Mark files that stood where OpenAI takes none but other services do: they go back there, not elsewhere."""
+    return tuple(
+        structs.replace(part, meta=made(**own(part.meta), place="content")) if isinstance(part, FilePart) else part
+        for part in parts
+    )
 
 
 def _decode_address(value: object, path: str, fallback: str) -> tuple[str, bytes | Url]:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from polyvox.dialects.openai.chat.assistant import KNOWN as ASSISTANT_KNOWN
 from polyvox.dialects.openai.chat.assistant import decode_assistant, encode_assistant
-from polyvox.dialects.openai.chat.content import decode_content, encode_content
+from polyvox.dialects.openai.chat.content import decode_content, encode_content, in_place
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.fields import (
     DIALECT,
@@ -116,12 +116,12 @@ def _encode_result(result: ToolResult, encoding: Encoding, told: list[Part]) -> 
         encoding.note("emulated", "messages", "a tool's error is sent as text marked `error: `")
         content = _mark_error(content)
     if not encoding.quirks.tool_result_parts:
-        files = [part for part in content if isinstance(part, FilePart)]
+        files = [part for part in content if _is_moved(part)]
         if files:
             encoding.note(
                 "emulated", "messages", "files of a tool's result are sent in a user message after the results"
             )
-            content = [part for part in content if not isinstance(part, FilePart)]
+            content = [part for part in content if not _is_moved(part)]
             content = content or [TextPart("(The result is in the next user message.)")]
             told += [TextPart(f"Files of the result of the tool call {encoding.call_id(result.id)}:"), *files]
     if marks.get("role") == "function":
@@ -133,6 +133,10 @@ def _encode_result(result: ToolResult, encoding: Encoding, told: list[Part]) -> 
     }
     mark(message, marks, MESSAGE_MARKS)
     return message
+
+
+def _is_moved(part: Part) -> bool:
+    return isinstance(part, FilePart) and "place" not in own(part.meta)
 
 
 def _mark_error(content: list[Part]) -> list[Part]:
@@ -181,7 +185,7 @@ def _decode_message(message: JSONObject, path: str, place: int, calls: dict[str,
 
 def _decode_result(message: JSONObject, path: str, calls: dict[str, str]) -> ToolResult:
     call = read_text(take(message, "tool_call_id", path), f"{path}.tool_call_id")
-    parts = decode_content(take(message, "content", path), f"{path}.content")
+    parts = in_place(decode_content(take(message, "content", path), f"{path}.content"))
     name = message.get("name")
     if name is not None:
         read_text(name, f"{path}.name")
