@@ -36,9 +36,7 @@ def schemas_of(types: Sequence[Any]) -> list[Schema]:
     try:
         schemas, definitions = msgspec.json.schema_components(types, schema_hook=_foreign_schema)
     except TypeError as error:
-        # The last line says which type; the ones before are advice for msgspec's own users.
-        reason = str(error).strip().splitlines()[-1]
-        raise ConfigError(f"no JSON schema can be made: {reason}") from None
+        raise ConfigError(f"no JSON schema can be made: {error}") from None
     return [{**schema, "$defs": definitions} if definitions else schema for schema in schemas]
 
 
@@ -48,7 +46,7 @@ def _foreign_schema(kind: type) -> Schema:
         return tidy(kind.model_json_schema())  # type: ignore[attr-defined]
     if kind is object:
         return {"title": "anything"}  # msgspec takes an empty schema for none; `tidy` takes the title off
-    raise NotImplementedError
+    raise TypeError(f"the type {kind.__module__}.{kind.__qualname__} is not supported")
 
 
 def is_model(kind: Any) -> bool:
