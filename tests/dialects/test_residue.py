@@ -26,7 +26,7 @@ OBJECTS = st.dictionaries(st.sampled_from(["role", "type", "a", "b"]), JSON, max
 BODIES = st.dictionaries(st.sampled_from("abcd"), JSON | st.lists(OBJECTS, max_size=4), max_size=4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(BODIES, BODIES)
 def test_any_body_is_restored_from_any_other(ours, theirs):
     before = copy.deepcopy(ours)
@@ -34,7 +34,7 @@ def test_any_body_is_restored_from_any_other(ours, theirs):
     assert ours == before, "what was built is not changed in place"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(BODIES, BODIES)
 def test_a_residue_survives_storage(ours, theirs):
     kept = residue(ours, theirs)
