@@ -425,6 +425,12 @@ def test_neighbours_are_one_message_of_ours_and_stay_two_of_theirs():
     assert encode(longer, False)["messages"][:5] == wire[:5]
 
 
+def test_a_cut_before_an_unknown_part_is_no_member_of_it():
+    wire = [{"role": "user", "content": "a"}, {"role": "user", "content": [{"type": "widget", "id": 1}]}]
+    request, _ = decode(body_of(messages=wire))
+    assert encode(structs.replace(request, residue=None), False)["messages"] == wire
+
+
 def test_the_old_functions_are_tools_and_go_back_as_functions():
     request = read(
         messages=[
@@ -445,6 +451,11 @@ def test_the_old_functions_are_tools_and_go_back_as_functions():
         and told["function_call"] == {"name": "f"}
         and told["messages"][1]["function_call"]["name"] == "f"
     )
+
+
+@pytest.mark.parametrize(("said", "choice"), [("none", "none"), ("auto", "auto")])
+def test_the_old_choice_among_functions(said, choice):
+    assert read(functions=[{"name": "f"}], function_call=said).tool_choice == choice
 
 
 # what a processor changes wins

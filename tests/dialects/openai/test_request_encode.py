@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import UNSET
 
 from polyvox.dialects.openai.chat.request import NEEDED, encode_request
 from polyvox.dialects.openai.quirks import OpenAIQuirks
 from polyvox.errors import UnsupportedError
-from polyvox.types.generate import AudioOutput, GenerateRequest, Output, PromptCache
+from polyvox.types.generate import AudioOutput, GenerateRequest, Output, PromptCache, Residue, ResidueChange
 from polyvox.types.messages import Message, assistant, system, tool, user
 from polyvox.types.parts import (
     FileId,
@@ -519,3 +520,38 @@ def test_deepseek_gets_its_empty_reasoning_beside_tool_calls():
     assert "reasoning_content" not in said(assistant("ok"), quirks=quirks)[0]
     own = assistant([thought(field="reasoning_content"), ToolCall("c", "f", "{}")])
     assert said(own, quirks=quirks)[0]["reasoning_content"] == "hm"
+
+
+def test_what_stands_in_a_user_message_by_mistake_is_named_or_refused():
+    message = user([SourcePart("https://x.example"), thought(), thought(""), TextPart("so")])
+    assert said(message) == [{"role": "user", "content": "so"}]
+    assert adjusted(message) == [("dropped", "messages")] * 2
+    assert said(user([TextPart("No.", refusal=True)])) == [
+        {"role": "user", "content": [{"type": "refusal", "refusal": "No."}]}
+    ]
+    with pytest.raises(UnsupportedError, match="a ToolCall has no place in the content of this message"):
+        said(system(ToolCall("1", "f")))
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        (FilePart("image/png", PNG, meta={"openai": {"form": "odd"}}), "no form 'odd' for a file"),
+        (
+            FilePart("image/png", FileId("file-1"), meta={"openai": {"form": "image_url"}}),
+            "'file-1' cannot be sent as image/png",
+        ),
+    ],
+)
+def test_a_form_that_does_not_fit_is_refused(part, word):
+    with pytest.raises(UnsupportedError, match=word):
+        said(user([part]))
+
+
+def test_the_residue_of_another_wire_is_named_and_not_sent():
+    changes = (ResidueChange(("thinking",), UNSET, {"type": "adaptive"}), ResidueChange(("stream",), UNSET, False))
+    residue = Residue("anthropic", changes, ("max_tokens",))
+    body, adjustments = encode(residue=residue, max_tokens=5)
+    assert body["max_completion_tokens"] == 5 and "thinking" not in body
+    assert [(adjustment.kind, adjustment.setting) for adjustment in adjustments] == [("dropped", "residue")]
+    assert "thinking" in adjustments[0].detail

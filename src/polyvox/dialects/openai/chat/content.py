@@ -31,6 +31,7 @@ from polyvox.dialects._media import (
 )
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.fields import (
+    CUT,
     DIALECT,
     JSONObject,
     made,
@@ -93,7 +94,7 @@ def encode_part(part: Part, encoding: Encoding) -> JSONObject:
         case OpaquePart(kind=kind):
             if not own(part.meta):
                 raise UnsupportedError(f"a part of kind {kind!r} cannot be said on the OpenAI chat wire")
-            return dict(own(part.meta))
+            return {name: value for name, value in own(part.meta).items() if name != CUT}
         case _:
             raise UnsupportedError(f"a {type(part).__name__} has no place in the content of this message")
     if part.meta:

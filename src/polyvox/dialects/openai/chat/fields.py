@@ -18,6 +18,10 @@ DIALECT = "openai"
 """The key of this wire in `meta`, `options` and residue."""
 
 
+CUT = "begins_message"
+"""The mark of the first part of a further wire message: true, or that message's own marks."""
+
+
 def refuse(path: str, problem: str, code: str = "invalid_value") -> NoReturn:
     """Raise the error of a bad member."""
     raise BadRequestError(f"{path}: {problem}", status=400, code=code)

@@ -17,6 +17,7 @@ from polyvox.dialects.openai.chat.assistant import decode_assistant, encode_assi
 from polyvox.dialects.openai.chat.content import decode_content, encode_content, in_place
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.fields import (
+    CUT,
     DIALECT,
     JSONObject,
     made,
@@ -39,7 +40,6 @@ MESSAGE_MARKS: Final = ("name", "prefix", "cache_control")
 an assistant message, `cache_control` is OpenRouter's and DashScope's."""
 
 _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
-_CUT: Final = "begins_message"
 
 
 # ours → wire
@@ -71,7 +71,7 @@ def _cut(message: Message) -> Iterator[tuple[JSONObject, Sequence[Part]]]:
     meta = own(message.meta)
     parts: list[Part] = []
     for part in message.content:
-        begins = own(part.meta).get(_CUT)
+        begins = own(part.meta).get(CUT)
         if begins is not None and parts:
             yield meta, parts
             parts = []
@@ -231,4 +231,4 @@ def _mergeable(last: Message, message: Message) -> bool:
 
 
 def _marked(meta: Meta, begins: bool | JSONObject) -> Meta:
-    return {**meta, DIALECT: {**own(meta), _CUT: begins}}
+    return {**meta, DIALECT: {**own(meta), CUT: begins}}
