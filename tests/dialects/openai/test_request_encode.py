@@ -372,9 +372,34 @@ def test_a_spoken_answer_from_elsewhere_leaves_its_transcript():
     assert adjusted(message) == [("dropped", "messages")]
 
 
-def test_a_picture_in_an_assistant_message_is_refused():
-    with pytest.raises(UnsupportedError, match="give it in a user message"):
-        said(assistant([FilePart("image/png", PNG)]))
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgow"}}
+
+
+@pytest.mark.parametrize("others", [[], [user("bigger")], [system("on"), user("bigger")], [assistant("so")]])
+def test_a_picture_that_the_model_made_goes_into_the_next_user_message(others):
+    drawn = Message("assistant", (TextPart("here"), FilePart("image/png", PNG)), origin="openrouter/painter")
+    files = [{"type": "text", "text": "Files of the answer before:"}, PICTURE]
+    first, second, *later = said(drawn, *others)
+    assert first == {"role": "assistant", "content": "here"}
+    if others[:1] == [user("bigger")]:
+        assert second == {"role": "user", "content": [*files, {"type": "text", "text": "bigger"}]} and not later
+    else:
+        assert second == {"role": "user", "content": files} and len(later) == len(others)
+    assert adjusted(drawn, *others) == [("emulated", "messages")]
+
+
+def test_a_picture_beside_calls_does_not_part_them_from_their_results():
+    drawn = assistant([FilePart("image/png", PNG), ToolCall("c1", "f", "{}")])
+    told = said(drawn, tool(ToolResult("c1", content=(TextPart("1"),))))
+    assert [message["role"] for message in told] == ["assistant", "tool", "user"]
+    assert told[2]["content"][1] == PICTURE
+
+
+def test_the_transcript_of_a_spoken_answer_is_not_said_twice():
+    spoken = FilePart("audio/wav", b"RIFF", meta={"openai": {"audio": {"id": "audio_1"}}})
+    transcript = TextPart("hello", meta={"openai": {"transcript": True}})
+    assert said(assistant([spoken, transcript])) == [{"role": "assistant", "content": None, "audio": {"id": "audio_1"}}]
+    assert said(assistant([transcript])) == [{"role": "assistant", "content": "hello"}]
 
 
 def test_what_a_provider_ran_itself_and_where_texts_come_from_is_named_once():

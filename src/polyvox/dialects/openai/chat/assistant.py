@@ -58,8 +58,8 @@ KNOWN: Final = (
 # ours → wire
 
 
-def encode_assistant(parts: Sequence[Part], origin: str | None, encoding: Encoding) -> JSONObject:
-    """Return an assistant message less what the message's own meta adds."""
+def encode_assistant(parts: Sequence[Part], origin: str | None, encoding: Encoding, held: list[Part]) -> JSONObject:
+    """Return an assistant message less what its own meta adds. `held` gets the files that it may not hold."""
     said: JSONObject = {"role": "assistant", "content": None}
     content: list[Part] = []
     for part in parts:
@@ -73,13 +73,15 @@ def encode_assistant(parts: Sequence[Part], origin: str | None, encoding: Encodi
             case FilePart() if "place" in own(part.meta):
                 content.append(part)
             case FilePart():
-                _encode_spoken(part, said, encoding)
+                _encode_file(part, said, encoding, held)
             case ToolCall():
                 _encode_call(part, said, encoding)
             case ToolResult():
                 encoding.note("dropped", "messages", "results of tools that a provider ran itself are not sent back")
             case SourcePart():
                 encoding.note("dropped", "messages", "search results beside a text are not sent back")
+    if "audio" in said:
+        content = [part for part in content if not own(part.meta).get("transcript")]
     if any(isinstance(part, TextPart) and part.sources for part in content):
         encoding.note("dropped", "messages", "citations of an earlier answer are not sent back; its text is")
     _settle(said, content, encoding)
@@ -143,8 +145,8 @@ def _encode_thinking(part: ReasoningPart) -> JSONObject:
     return chunk
 
 
-def _encode_spoken(part: FilePart, said: JSONObject, encoding: Encoding) -> None:
-    """A spoken answer goes back by its id; its words are in the transcript, a text part."""
+def _encode_file(part: FilePart, said: JSONObject, encoding: Encoding, held: list[Part]) -> None:
+    """A spoken answer goes back by its id; a picture goes into the next user message."""
     audio = own(part.meta).get("audio")
     name = part.data.id if isinstance(part.data, FileId) else audio.get("id") if isinstance(audio, dict) else None
     if name is not None:
@@ -152,9 +154,8 @@ def _encode_spoken(part: FilePart, said: JSONObject, encoding: Encoding) -> None
     elif part.media_type.startswith("audio/"):
         encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
     else:
-        raise UnsupportedError(
-            f"the OpenAI chat wire has no {part.media_type} in an assistant message: give it in a user message"
-        )
+        encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
+        held += [TextPart("Files of the answer before:"), part] if not held else [part]
 
 
 def _encode_call(call: ToolCall, said: JSONObject, encoding: Encoding) -> None:

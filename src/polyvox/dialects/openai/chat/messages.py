@@ -48,17 +48,24 @@ _ROLES: Final = ("system", "developer", "user", "assistant", "tool", "function")
 def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSONObject]:
     """Return the messages of the wire."""
     said: list[JSONObject] = []
+    held: list[Part] = []
     for message in messages:
         for meta, parts in _cut(message):
+            if held and message.role in ("system", "assistant"):
+                said.append({"role": "user", "content": encode_content(held, encoding)})
+                held = []
             match message.role:
                 case "system":
                     said.append(_encode_system(parts, meta, encoding, first=_leads(said)))
                 case "assistant":
-                    told = encode_assistant(parts, message.origin, encoding)
+                    told = encode_assistant(parts, message.origin, encoding, held)
                     mark(told, meta, MESSAGE_MARKS)
                     said.append(told)
                 case "user" | "tool":
-                    said += _encode_user(parts, meta, encoding)
+                    said += _encode_user([*parts, *held] if message.role == "tool" else [*held, *parts], meta, encoding)
+                    held = []
+    if held:
+        said.append({"role": "user", "content": encode_content(held, encoding)})
     return said
 
 
