@@ -8,8 +8,8 @@
   name (a decoder waits until the name is known), or the whole part for sources, results, executed calls and opaque
   parts, which get no deltas (an executed call may get `ToolCallDelta`s).
 - `PartEnd.meta` is the part's whole `meta`: it replaces what `PartStart.part` had, where it is not empty.
-- `UsageUpdate` and `StreamEnd.usage` are totals so far: the last one wins, never added. `StreamEnd.usage` is `None` where
-  no usage came after the last update.
+- `UsageUpdate` and `StreamEnd.usage` are totals so far: the last one wins, never added. `StreamEnd.usage` is `None`
+  where no usage came after the last update.
 - Choices other than 0 do not appear as parts: they are folded aside and stand in `StreamEnd.alternatives`.
 - A whole answer is one such list, made by `fold.unfold`, whose `StreamEnd.response` is the decoded object itself.
 - Events are handed on in lists, one list a read. Errors are raised, never events.

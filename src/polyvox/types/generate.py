@@ -45,12 +45,12 @@ class PromptCache(Struct, frozen=True, omit_defaults=True):
 
 
 class Residue(Struct, frozen=True, omit_defaults=True):
-    """What `decode_request` saw in a wire request and Polyvox has no word for, so that the same dialect can say it again.
+    """What `decode_request` saw in a wire request and Polyvox has no word for: the same dialect can say it again.
 
-    `changes` are (path, ours, theirs): where the encoder would write `ours` at `path`, the request had `theirs`. A change
-    is put back only where the encoder still writes `ours`, so that whatever a processor changes wins. `spelled` are the
-    wire's other words for settings that the request used (`max_tokens` for `max_completion_tokens`): the encoder writes
-    the setting under that word, whatever its value is by then.
+    `changes` are (path, ours, theirs): where the encoder would write `ours` at `path`, the request had `theirs`. A
+    change is put back only where the encoder still writes `ours`, so that whatever a processor changes wins. `spelled`
+    are the wire's other words for settings that the request used (`max_tokens` for `max_completion_tokens`): the
+    encoder writes the setting under that word, whatever its value is by then.
     """
 
     dialect: str
@@ -105,7 +105,7 @@ class GenerateRequest(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Finish(Struct, frozen=True, omit_defaults=True):
-    """Why the answer ended. `pause`: the turn is not over, send it back. `raw` is the wire's own word, if it said one."""
+    """Why the answer ended. `pause`: the turn is not over, send it back. `raw` is the wire's own word."""
 
     reason: FinishReason
     raw: str | None = None

@@ -37,7 +37,7 @@ class Usage(Struct, frozen=True, omit_defaults=True):
 
 
 class Cost(Struct, frozen=True, omit_defaults=True):
-    """What a call cost. `source` says who says so (`provider`, or the price table's name); `date` is the table's date."""
+    """What a call cost. `source` says who says so: `provider`, or the price table's name; `date` is the table's."""
 
     amount: float
     currency: str = "USD"
