@@ -16,6 +16,6 @@ PROVIDER = Provider(
     key="optional",
     operations={"generate": Endpoint("openai")},
     # The servers of this kind all know the old name; not all know the new one.
-    quirks={"openai": {"max_tokens_field": "max_tokens"}},
+    quirks={"openai": {"max_tokens_field": "max_tokens", "user_field": "user"}},
     links={"wire": "https://platform.openai.com/docs/api-reference/chat"},
 )

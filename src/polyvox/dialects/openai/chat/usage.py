@@ -1,0 +1,102 @@
+"""The arithmetic of usage on this wire, for everyone who speaks it.
+
+The rule: our totals include everything (cache inside input, reasoning inside output), and what is not said is `None`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from polyvox.types.usage import Usage
+
+# https://docs.x.ai/docs/api-reference: `cost_in_usd_ticks`, 10^10 of them a dollar.
+_TICKS: Final = 10_000_000_000
+
+
+def decode_usage(usage: dict[str, Any]) -> Usage:
+    """Return the usage object as our totals.
+
+    - OpenAI and most others: `prompt_tokens` includes cached and audio tokens, `completion_tokens` includes reasoning.
+    - xAI: `completion_tokens` excludes reasoning. It is told without a name: only there does the total equal prompt,
+      completion and reasoning together. Its cached tokens may exceed its prompt tokens: then they stand beside them.
+    - Cached tokens stand in `prompt_tokens_details`, or (DeepSeek) as `prompt_cache_hit_tokens`, (Mistral, Moonshot) as
+      `num_cached_tokens` or `cached_tokens`, (Anthropic behind a proxy) as `cache_read_input_tokens`.
+    - The cost in dollars stands in `cost` (OpenRouter: a number; Perplexity: an object), or (xAI) in ticks.
+    """
+    prompt, completion, total = (_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    told, made = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    reasoning = _first(_count(made, "reasoning_tokens"), _count(usage, "reasoning_tokens"))
+    cached = _first(
+        _count(told, "cached_tokens"),
+        _count(usage, "prompt_cache_hit_tokens"),
+        _count(usage, "num_cached_tokens"),
+        _count(usage, "cached_tokens"),
+        _count(usage, "cache_read_input_tokens"),
+    )
+    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
+        completion += reasoning
+    if prompt is not None and cached is not None and cached > prompt:
+        prompt += cached
+    return Usage(
+        input_tokens=prompt,
+        output_tokens=completion,
+        cache_read_tokens=cached,
+        cache_write_tokens=_first(
+            _count(told, "cache_write_tokens"),
+            _count(told, "cache_creation_input_tokens"),
+            _count(usage, "cache_creation_input_tokens"),
+        ),
+        reasoning_tokens=reasoning,
+        audio_input_tokens=_first(_count(told, "audio_tokens"), _count(usage, "audio_prompt_tokens")),
+        audio_output_tokens=_count(made, "audio_tokens"),
+        reported_cost=_reported_cost(usage),
+        raw=usage,
+    )
+
+
+def encode_usage(usage: Usage) -> dict[str, Any] | None:
+    """Return our totals as the wire's object, `None` where nothing is known. What the wire itself said goes back."""
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return None
+    said: dict[str, Any] = {
+        "prompt_tokens": usage.input_tokens or 0,
+        "completion_tokens": usage.output_tokens or 0,
+        "total_tokens": usage.total_tokens,
+    }
+    told = {
+        "cached_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "audio_tokens": usage.audio_input_tokens,
+    }
+    made = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_output_tokens}
+    for name, details in (("prompt_tokens_details", told), ("completion_tokens_details", made)):
+        known = {member: count for member, count in details.items() if count is not None}
+        if known:
+            said[name] = known
+    if usage.reported_cost is not None:
+        said["cost"] = usage.reported_cost
+    return said
+
+
+def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}
+
+
+def _count(owner: dict[str, Any], name: str) -> int | None:
+    value = owner.get(name)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _first(*counts: int | None) -> int | None:
+    return next((count for count in counts if count is not None), None)
+
+
+def _reported_cost(usage: dict[str, Any]) -> float | None:
+    cost = usage.get("cost")
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    if isinstance(cost, int | float):
+        return float(cost)
+    ticks = usage.get("cost_in_usd_ticks")
+    return ticks / _TICKS if isinstance(ticks, int | float) else None
