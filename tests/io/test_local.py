@@ -272,8 +272,7 @@ def test_all_clients_of_a_process_share_one_loaded_model() -> None:
     path = local_files.model_path()
 
     assert ENGINES.get(path, LocalSettings()) is ENGINES.get(path, LocalSettings())
-    loaded = [thread for thread in threading.enumerate() if thread.name == "polyvox-local-model"]
-    assert len(loaded) == 1
+    assert len([engine for engine in ENGINES._engines.values() if engine.loaded]) == 1
 
 
 def test_calls_from_many_threads_take_turns() -> None:
