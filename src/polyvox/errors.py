@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from polyvox.secrets import sanitize
+
 if TYPE_CHECKING:
     from polyvox.types.generate import GenerateResponse
 
@@ -53,6 +55,8 @@ class PolyvoxError(Exception):
         retry_after: float | None = None,
         partial: GenerateResponse[Any] | None = None,
     ) -> None:
+        # The call masks its own secrets; what is shaped like a key is masked wherever the error is made.
+        message = sanitize(message)
         super().__init__(message)
         self.message = message
         self.provider = provider
@@ -64,11 +68,21 @@ class PolyvoxError(Exception):
         self.retry_after = retry_after
         self.partial = partial
 
+    def __reduce__(self) -> Any:
+        # Errors travel between processes; those with arguments of their own would not be made again from `args`.
+        return _restore, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         where = "/".join(part for part in (self.provider, self.model) if part)
         facts = [f"HTTP {self.status}" if self.status else "", self.code or ""]
         shown = ", ".join(fact for fact in facts if fact and fact not in self.message)
         return f"{where + ': ' if where else ''}{self.message}{f' ({shown})' if shown else ''}"
+
+
+def _restore(kind: type[PolyvoxError], args: tuple[Any, ...], facts: dict[str, Any]) -> PolyvoxError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error
 
 
 class ConfigError(PolyvoxError):

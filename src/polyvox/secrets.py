@@ -9,26 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import quote
 
 MASK: Final = "***"
 
 # Key shapes of the providers, so that a key which we were never given (echoed by a server, pasted into a URL) is masked
-# as well. Each needs a distinctive prefix and a length no ordinary word has.
+# as well. Each needs a distinctive prefix and a run of characters that no ordinary word or model name has.
+# No pattern may go back far over what it has read: the text is the server's, and may be long.
 _KEY_SHAPES: Final = re.compile(
     r"""(?x)
-    \b(?:
+    (?<![A-Za-z0-9])(?:
         sk-[A-Za-z0-9_\-]{12,}            # OpenAI, Anthropic, OpenRouter, DeepSeek, DashScope
-      | (?:gsk|xai|pplx|hf|csk|fw|tgp_v1|nvapi|r8|co|key)[-_][A-Za-z0-9_\-]{16,}   # Groq, xAI, Perplexity, Hugging Face …
+      | (?:gsk|xai|pplx|hf|csk|fw|r8|co|key)[-_][A-Za-z0-9]{16,}   # Groq, xAI, Perplexity, Hugging Face, Cerebras …
+      | (?:tgp_v1_|nvapi-)[A-Za-z0-9_\-]{16,}                      # Together, NVIDIA
       | AIza[A-Za-z0-9_\-]{20,}           # Google API key
       | ya29\.[A-Za-z0-9_\-.]{12,}        # Google OAuth access token
       | (?:AKIA|ASIA)[A-Z0-9]{16}         # AWS access key id
       | ABSK[A-Za-z0-9+/=]{20,}           # Bedrock API key
-      | eyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}   # JWT (Entra, Vertex)
+      | eyJ[A-Za-z0-9_\-]{8,4000}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}   # JWT (Entra, Vertex)
     )"""
 )
-_BEARER: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=\-]{6,}")
+# "Bearer" and "basic" are words as well: what follows is a token where it has a digit or "=", or is very long.
+_VALUE: Final = r"(?:(?=[A-Za-z._~+/\-]*[0-9=])[A-Za-z0-9._~+/=\-]{6,}|[A-Za-z._~+/\-]{24,})"
+_BEARER: Final = re.compile(rf"(?i)\b(bearer|basic)\s+{_VALUE}")
+_NAMES: Final = r"[a-z0-9\-]{0,20}api[-_ ]?key|access[-_]token|auth[-_]token|client[-_]secret|password"
+_NAMED: Final = re.compile(rf"(?i)\b((?:{_NAMES})[\"']?\s*[:=]\s*[\"']?){_VALUE}")
 _QUERY: Final = re.compile(r"(?i)([?&](?:key|api[-_]?key|access_token|token|sig|signature|x-amz-[a-z-]+)=)[^&\s\"']+")
-_USERINFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]*://)[^/\s:@]+(?::[^/\s@]*)?@")
+_USERINFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,20}://)[^/\s:@]+(?::[^/\s@]*)?@")
 _SECRET_HEADERS: Final = frozenset(
     {
         "authorization",
@@ -39,6 +46,8 @@ _SECRET_HEADERS: Final = frozenset(
         "cookie",
         "set-cookie",
         "x-amz-security-token",
+        "x-auth-token",
+        "ocp-apim-subscription-key",
     }
 )
 
@@ -61,6 +70,15 @@ class Secret:
     def __str__(self) -> str:
         return MASK
 
+    def __format__(self, spec: str) -> str:
+        return format(MASK, spec)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
     def __bool__(self) -> bool:
         return bool(self._text)
 
@@ -80,10 +98,13 @@ def sanitize(text: str, known: Iterable[Secret | str] = ()) -> str:
     `known` holds the secrets of the call at hand; ones shorter than four characters are not searched for, since they
     would mask ordinary words.
     """
-    for secret in known:
-        value = secret.reveal() if isinstance(secret, Secret) else secret
+    values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in known}
+    # A URL holds them percent-encoded. The longest go first: one may be the beginning of another.
+    values |= {quote(value, safe="", errors="replace") for value in values}
+    for value in sorted(values, key=len, reverse=True):
         if len(value) >= 4:
             text = text.replace(value, MASK)
+    text = _NAMED.sub(lambda match: match.group(1) + MASK, text)
     text = _BEARER.sub(lambda match: f"{match.group(1)} {MASK}", text)
     text = _QUERY.sub(lambda match: match.group(1) + MASK, text)
     text = _USERINFO.sub(lambda match: f"{match.group(1)}{MASK}@", text)

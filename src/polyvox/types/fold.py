@@ -1,8 +1,8 @@
 """`Fold` puts the events of an answer back together; `unfold` takes a whole answer apart into the same events.
 
 The rule: linear in the answer, in time and in memory, and no chunk is kept for long: text is joined in blocks, bytes
-go into a `bytearray`. (CPython 3.11's `io.StringIO` keeps the first 100,000 pieces it is given as they are, at twelve times
-the size of their text.)
+go into a `bytearray`. (CPython 3.11's `io.StringIO` keeps the first 100,000 pieces it is given as they are, at twelve
+times the size of their text.)
 """
 
 from __future__ import annotations
