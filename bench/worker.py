@@ -63,23 +63,32 @@ async def measure_async(name: str, port: int, events: int, calls: int) -> dict[s
         for _ in range(count):
             counted(await short.call(), len(WHOLE_TEXT))
 
-    await asyncio.gather(*(call_in_turn(1) for _ in range(CONCURRENT)))
+    await call_in_turn(5)
     counted(await short.stream(), BLOCK * WORD)
     gc.collect()
-    before = time.process_time()
+    marks = [time.process_time()]
+    # One at a time comes first, while one connection is pooled: some pools look at every idle one for each call.
     await call_in_turn(calls)
-    single = time.process_time()
-    each = max(1, 2 * calls // CONCURRENT)
-    await asyncio.gather(*(call_in_turn(each) for _ in range(CONCURRENT)))
-    many = time.process_time()
+    marks.append(time.process_time())
     counted(await long.stream(), events * WORD)
-    streamed = time.process_time()
+    marks.append(time.process_time())
+    await asyncio.gather(*(call_in_turn(1) for _ in range(CONCURRENT)))
+    gc.collect()
+    each = max(1, 2 * calls // CONCURRENT)
+    marks.append(time.process_time())
+    await asyncio.gather(*(call_in_turn(each) for _ in range(CONCURRENT)))
+    marks.append(time.process_time())
+    for _ in range(each):
+        await asyncio.gather(*(call_in_turn(1) for _ in range(CONCURRENT)))
+    marks.append(time.process_time())
     for contestant in (long, short):
         await contestant.close()
+    single, stream, _, steady, bursts = (after - before for before, after in itertools.pairwise(marks))
     return {
-        "async_call": (single - before) / calls * 1e6,
-        "async_call_100": (many - single) / (each * CONCURRENT) * 1e6,
-        "async_event": (streamed - many) / events * 1e6,
+        "async_call": single / calls * 1e6,
+        "async_event": stream / events * 1e6,
+        "async_steady": steady / (each * CONCURRENT) * 1e6,
+        "async_burst": bursts / (each * CONCURRENT) * 1e6,
     }
 
 
