@@ -57,14 +57,14 @@ def test_a_streams_limits(
 
 def test_waiting_just_within_every_limit_is_fine(make_caller: Any) -> None:
     io = ScriptedIO(
-        [streamed(Pause(560), FIRST, Pause(60), SECOND, Pause(60), END, connect=[Pause(10)], head=[Pause(20)])]
+        [streamed(Pause(560), FIRST, Pause(59), SECOND, Pause(59), END, connect=[Pause(10)], head=[Pause(20)])]
     )
 
     stream = make_caller(**lab(io)).stream("lab/m", "Hi", timeout=LIMITS)
 
     assert stream.drain().text == "Hello"
     timing = stream.response.timing
-    assert (timing.connect, timing.first_event) == (30, 610)
+    assert (timing.connect, timing.first_event) == (30, 590)
     assert io.exchanges[0].complete
 
 

@@ -126,7 +126,7 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
     (
         re.compile(
             r"(?i)maximum context length|context[_ ](?:length|window|size)|prompt is too long|too many (?:input )?tokens"
-            r"|exceeds? the (?:model'?s? )?(?:maximum|available) (?:context|token)"
+            r"|exceeds? the (?:model'?s? )?(?:maximum|available) (?:context|token)|length of all messages is too long"
         ),
         ContextLengthError,
     ),
@@ -190,6 +190,9 @@ def error_of(held: Any, *, status: int | None) -> ProviderError:
     inner = outer.get("error")
     facts: dict[str, Any] = inner if isinstance(inner, dict) else outer
     message = _message(outer, facts)
+    metadata = facts.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
+        message = f"{message}: {metadata['raw']}"  # OpenRouter: what the service behind it said
     words, code = _codes(outer, facts)
     if status is None:
         status = next((int(word) for word in words if word.isdigit() and 400 <= int(word) < 600), None)
