@@ -6,7 +6,7 @@ out, since strict mode has no other way to leave one out (see `strict_schema`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, overload
 
@@ -68,8 +68,8 @@ def _decode_foreign(kind: type, value: Any) -> Any:
 
 def _reason(error: Exception) -> str:
     """The first thing that is wrong, in one line. Pydantic's errors are lists."""
-    errors = getattr(error, "errors", None)
-    if not callable(errors):
+    errors: Callable[..., list[dict[str, Any]]] | None = getattr(error, "errors", None)
+    if errors is None:
         return str(error)
     first = errors(include_url=False, include_input=False)[0]
     place = ".".join(str(step) for step in first["loc"])
