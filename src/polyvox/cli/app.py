@@ -1,0 +1,70 @@
+"""The commands put together, and the one way out of them all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import click
+import typer
+
+from polyvox.cli import failures
+from polyvox.cli.chat import chat
+from polyvox.cli.listing import models, providers
+from polyvox.cli.local import local
+from polyvox.cli.run import run
+
+app = typer.Typer(
+    name="polyvox",
+    help="One interface to every large-language-model provider.",
+    epilog=failures.EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(run)
+app.command()(chat)
+app.command()(models)
+app.command()(providers)
+app.add_typer(local, name="local")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import polyvox
+
+        print(f"polyvox {polyvox.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One interface to every large-language-model provider."""
+
+
+def run_app(arguments: Sequence[str]) -> int:
+    """Run a command and return the exit code; every failure becomes one sentence."""
+    try:
+        code = app(list(arguments), standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.Abort:
+        return failures.explain(KeyboardInterrupt())
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read us has had enough. Nothing may be written at the interpreter's end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return failures.OK
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where everything is explained
+        return failures.explain(error)
+    return code if isinstance(code, int) else failures.OK

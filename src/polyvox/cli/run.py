@@ -1,0 +1,84 @@
+"""`polyvox run`: ask one question, stream the answer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from msgspec import structs
+
+from polyvox.types.generate import GenerateResponse
+
+
+def run(
+    question: Annotated[str | None, typer.Argument(help="What to ask. Without it, what is piped in is asked.")] = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="provider/model, an alias, or a bare id.")] = None,
+    system: Annotated[str | None, typer.Option("-s", "--system", help="The system message.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("-f", "--file", help="A text file as context, or a picture or PDF to attach.")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Randomness.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Nucleus sampling.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="The longest answer.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Repeat an answer where the model can.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End the answer before this text.")] = None,
+    reasoning: Annotated[str | None, typer.Option(help="none, minimal … max, or a budget in tokens.")] = None,
+    show_reasoning: Annotated[bool, typer.Option("--show-reasoning", help="Show the reasoning, too.")] = False,
+    schema: Annotated[str | None, typer.Option(help="A JSON schema (file or text) the answer must follow.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call.")] = None,
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole response as JSON.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Tell tokens, cost, time, adjustments.")] = False,
+) -> None:
+    """Ask a question and print the answer. Without -m: the configured model, or the local one where nothing is."""
+    from polyvox.cli.client import make_client
+    from polyvox.cli.inputs import read_question, read_schema
+    from polyvox.cli.screen import AnswerWriter, print_notes
+
+    given: dict[str, Any] = {
+        "system": system,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+        "stop": stop or None,
+        "reasoning": read_reasoning(reasoning),
+        "output": read_schema(schema) if schema else None,
+        "timeout": timeout,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    message = read_question(question, file or ())
+    with make_client() as client:
+        name = model or client.registry.default_model()
+        if as_json or not stream:
+            response = client.generate(name, message, **settings)
+            if as_json:
+                print_response(response)
+            else:
+                writer = AnswerWriter()
+                writer.text(response.text or response.refusal)
+                writer.close()
+        else:
+            writer = AnswerWriter(show_reasoning=show_reasoning)
+            with client.stream(name, message, **settings) as answer:
+                try:
+                    for event in answer:
+                        writer.write(event)
+                finally:
+                    writer.close()
+            response = answer.response
+        print_notes(response, verbose=verbose)
+
+
+def read_reasoning(given: str | None) -> str | int | None:
+    """Return an effort's word, or a budget as a number."""
+    return int(given) if given is not None and given.isdigit() else given
+
+
+def print_response(response: GenerateResponse[Any]) -> None:
+    """Print a response as JSON, less the body as received."""
+    text = msgspec.json.format(msgspec.json.encode(structs.replace(response, raw=None)), indent=2)
+    sys.stdout.write(text.decode() + "\n")
