@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from polyvox.calls.emulate import EventTransform, apply_emulations
 from polyvox.calls.price import cost_of
 from polyvox.calls.replay import strip_foreign
-from polyvox.dialects.base import Frame, StreamDecoder, WireRequest
+from polyvox.dialects.base import StreamDecoder, WireRequest
 from polyvox.errors import ConfigError, DecodeError, InterruptedCallError, PolyvoxError
 from polyvox.framing.base import Framer
 from polyvox.framing.sse import SSEFramer
@@ -212,13 +212,10 @@ async def _streamed(context: Context, target: Target, response: HttpResponse, *,
     idle, data, failure = context.timeout.idle, head, None
     while True:
         events: list[Event] = []
-        if data:
-            failure = _decode(framer.feed(data), decoder, events, raw=raw)
-        else:
-            failure = _decode(framer.close(), decoder, events, raw=raw)
-            if failure is None or isinstance(failure, DecodeError):
-                # A last frame that cannot be read was cut off with its body: that is an interruption, or nothing.
-                failure = _close(decoder, events, context, response, head)
+        failure = _decode(framer, data, decoder, events, raw=raw)
+        if not data and (failure is None or isinstance(failure, DecodeError)):
+            # A last frame that cannot be read was cut off with its body: that is an interruption, or nothing.
+            failure = _close(decoder, events, context, response, head)
         if events:
             if context.first_event is None:
                 context.first_event = context.io.now()
@@ -251,10 +248,12 @@ async def _first_bytes(context: Context, response: HttpResponse) -> bytes:
     return head
 
 
-def _decode(frames: list[Frame], decoder: StreamDecoder, events: list[Event], *, raw: bool) -> PolyvoxError | None:
-    """Decode the frames into `events`; return an error instead of raising it: what came before is handed on first."""
+def _decode(
+    framer: Framer, data: bytes, decoder: StreamDecoder, events: list[Event], *, raw: bool
+) -> PolyvoxError | None:
+    """Decode bytes (none: the end) into `events`; return an error instead of raising it, so that those go first."""
     try:
-        for frame in frames:
+        for frame in framer.feed(data) if data else framer.close():
             if raw:
                 events.append(RawFrame(frame.data))
             events += decoder.feed(frame)

@@ -5,7 +5,7 @@ The rule: nothing here waits and nothing knows which of the two clients asks.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -18,7 +18,7 @@ from polyvox.registry.config import Config
 from polyvox.registry.target import Registry, Target
 from polyvox.types.events import Event
 from polyvox.types.fold import Fold
-from polyvox.types.generate import GenerateRequest, GenerateResponse
+from polyvox.types.generate import GenerateRequest, GenerateResponse, Output
 from polyvox.types.models import Timeout
 
 
@@ -90,7 +90,8 @@ class Engine:
             request,
             read_timeout(settings.get("timeout")) or target.timeout,
             settings.get("cancel"),
-            output if isinstance(output, type) or getattr(output, "__origin__", None) is not None else None,
+            # A schema or a form has no type to be read into.
+            None if isinstance(output, Output | Mapping | str) else output,
             self.io(target.io),
         )
 
