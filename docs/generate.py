@@ -8,13 +8,16 @@ The rule: a block stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import typer
+from typer.core import TyperGroup
+
+from polyvox.cli.app import app
 from polyvox.registry.config import Config
 from polyvox.registry.target import Registry
 
@@ -64,15 +67,28 @@ def models() -> str:
     )
 
 
-def command_help(*words: str) -> str:
-    """What `polyvox … --help` prints where nobody's terminal decides its look."""
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "TERMINAL_WIDTH": "100"}
-    script = "import sys; from polyvox.cli import main; sys.argv[0] = 'polyvox'; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *words, "--help"], capture_output=True, text=True, env=environment, check=True
-    )
-    lines = [line.rstrip() for line in done.stdout.strip().splitlines()]
-    return "```text\n" + "\n".join(lines) + "\n```\n"
+def command(*words: str) -> str:
+    """What a command does and takes, from its declaration: the look of `--help` is another library's affair."""
+    found = typer.main.get_command(app)
+    for word in words:
+        assert isinstance(found, TyperGroup)
+        found = found.commands[word]
+    purpose = " ".join((found.help or "").split())
+    if isinstance(found, TyperGroup):
+        lines = [(code(f"polyvox {name}"), help_of(inner)) for name, inner in found.commands.items()]
+        return f"{purpose}\n\n{rows(('command', 'what it does'), lines)}\n{' '.join((found.epilog or '').split())}\n"
+    lines = [
+        (
+            code(*(parameter.opts if parameter.param_type_name == "option" else [parameter.name.upper()])),
+            getattr(parameter, "help", None) or "",
+        )
+        for parameter in found.params
+    ]
+    return f"{purpose}\n" + (f"\n{rows(('argument or option', 'what it says'), lines)}" if lines else "")
+
+
+def help_of(found: Any) -> str:
+    return " ".join((found.help or "").split()).partition(". ")[0].removesuffix(".")
 
 
 BLOCKS: dict[str, Callable[[], str]] = {"providers": providers, "models": models}
@@ -80,7 +96,7 @@ BLOCKS: dict[str, Callable[[], str]] = {"providers": providers, "models": models
 
 def block(name: str) -> str:
     if name.startswith("polyvox"):
-        return command_help(*name.split()[1:])
+        return command(*name.split()[1:])
     return BLOCKS[name]()
 
 
