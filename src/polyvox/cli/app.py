@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from polyvox.cli import failures
@@ -32,6 +31,10 @@ app.command()(providers)
 app.add_typer(local, name="local")
 
 
+# typer has click of its own from 0.26 on, and the installed one before: its own parameter error leads to the base.
+UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         import polyvox
@@ -54,13 +57,13 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         code = app(list(arguments), standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         return done.exit_code
-    except click.exceptions.Abort:
+    except typer.Abort:
         return failures.explain(KeyboardInterrupt())
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
-        return error.exit_code
+        return failures.USAGE
     except BrokenPipeError:
         # Whoever read us has had enough. Nothing may be written at the interpreter's end either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -15,11 +15,12 @@ from polyvox.secrets import sanitize
 
 OK: Final = 0
 UNEXPECTED: Final = 1
+USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 # The first class that fits decides. Told in docs/cli.md and in `polyvox --help`.
 EXIT_CODES: Final[tuple[tuple[type[errors.PolyvoxError], int], ...]] = (
-    (errors.ConfigError, 2),
+    (errors.ConfigError, USAGE),
     (errors.AuthenticationError, 3),
     (errors.PermissionDeniedError, 3),
     (errors.RateLimitError, 4),

@@ -71,7 +71,8 @@ class GenerateSettings(CommonSettings, total=False):
     `AllowedTools`. `output` is a type (the answer is parsed into it), a JSON schema, `"json"`, or an `Output`.
     `logprobs` is how many alternatives to name beside each chosen token (0: none). `reasoning` is an effort
     (`none` … `max`) or a budget in tokens. `timeout` is a `Timeout`, or seconds for the whole call. `cancel` is a
-    `Cancel` handle that aborts the call from anywhere. `dialect` overrides the wire, `headers` are added to the request.
+    `Cancel` handle that aborts the call from anywhere. `dialect` overrides the wire; `headers` are added to the
+    request.
     `on_unsupported="error"` raises where a setting would otherwise be dropped with an adjustment.
     """
 
