@@ -1,0 +1,110 @@
+"""The dialects under the laws: a row each. What holds for one holds for all; a new dialect is a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from tests.laws import reading_openai_chat
+from tests.recordings import Exchange, recordings
+
+from polyvox.dialects.base import Dialect
+from polyvox.dialects.openai.dialect import OPENAI
+from polyvox.errors import PolyvoxError
+from polyvox.framing.base import Frame, Framer
+from polyvox.framing.sse import SSEFramer
+from polyvox.types.events import Event, StreamEnd
+from polyvox.types.fold import Fold
+from polyvox.types.generate import GenerateRequest, GenerateResponse
+
+
+class Row(NamedTuple):
+    """A dialect, the endpoints that speak it, its framer, and the plain reading of law 9.
+
+    `read(values, streamed)` gives what the JSON values of an answer say; `tell(response)` what ours says, in the same
+    words. `writable(response)` takes away what the dialect declares it cannot write (law 5).
+    """
+
+    dialect: Dialect
+    endpoints: tuple[str, ...]
+    framer: Callable[[], Framer]
+    read: Callable[[list[Any], bool], dict[str, Any]]
+    tell: Callable[[GenerateResponse[Any]], dict[str, Any]]
+    writable: Callable[[GenerateResponse[Any]], Any]
+
+    def __repr__(self) -> str:
+        return self.dialect.name
+
+    def exchanges(self) -> Iterator[Exchange]:
+        for endpoint in self.endpoints:
+            yield from recordings(endpoint)
+
+    def streams(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges() if exchange.status == 200 and exchange.is_stream]
+
+    def wholes(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges() if exchange.status == 200 and not exchange.is_stream]
+
+    def errors(self) -> list[Exchange]:
+        return [exchange for exchange in self.exchanges() if exchange.status >= 400]
+
+    def frames(self, pieces: Iterable[bytes]) -> list[Frame]:
+        framer = self.framer()
+        frames = [frame for piece in pieces for frame in framer.feed(piece)]
+        return frames + framer.close()
+
+    def decode(self, pieces: Iterable[bytes]) -> tuple[list[Event], PolyvoxError | None]:
+        """Return the events of a streamed answer, and the error that ended it, if one did."""
+        return self.decode_frames(self.frames(pieces))
+
+    def decode_frames(self, frames: Iterable[Frame]) -> tuple[list[Event], PolyvoxError | None]:
+        decoder = self.dialect.generate.stream_decoder()
+        events: list[Event] = []
+        try:
+            for frame in frames:
+                events += decoder.feed(frame)
+            events += decoder.close()
+        except PolyvoxError as error:
+            return events, error
+        return events, None
+
+    def encode(self, events: list[Event]) -> list[bytes]:
+        """Return the stream that a server would send for these events."""
+        encoder = self.dialect.generate.stream_encoder(GenerateRequest("m"))
+        return [*encoder.feed(events), *encoder.close()]
+
+    def response(self, events: list[Event]) -> GenerateResponse[Any]:
+        folding = Fold()
+        folding.feed(events)
+        return folding.response
+
+    def answers(self) -> Iterator[tuple[Exchange, GenerateResponse[Any]]]:
+        """Yield every answer that went well, streamed or whole."""
+        for exchange in self.streams():
+            events, error = self.decode(exchange.chunks)
+            if error is None:
+                yield exchange, self.response(events)
+        for exchange in self.wholes():
+            try:
+                yield exchange, self.dialect.generate.decode_response(exchange.body)
+            except PolyvoxError:
+                continue  # test_nothing_lost looks into these
+
+
+ROWS = [
+    Row(
+        OPENAI,
+        ("openai.chat",),
+        SSEFramer,
+        reading_openai_chat.read,
+        reading_openai_chat.tell,
+        reading_openai_chat.writable,
+    ),
+]
+
+
+def as_streamed(response: GenerateResponse[Any], events: list[Event]) -> list[Event]:
+    """Return unfolded events without the decoded object itself, as if they had come one by one."""
+    *inner, end = events
+    assert isinstance(end, StreamEnd)
+    return [*inner, StreamEnd(end.finish, end.usage, end.adjustments, end.alternatives, end.meta)]
