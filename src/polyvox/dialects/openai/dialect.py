@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from polyvox.dialects.base import Codec, Dialect
-from polyvox.dialects.openai.chat.answer import StreamEncoder, encode_response
+from polyvox.dialects.openai.chat.answer import encode_response
+from polyvox.dialects.openai.chat.chunks import StreamEncoder
 from polyvox.dialects.openai.chat.request import NEEDED, decode_request, encode_request
 from polyvox.dialects.openai.chat.response import decode_response
 from polyvox.dialects.openai.chat.stream import StreamDecoder

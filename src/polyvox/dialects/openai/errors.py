@@ -125,8 +125,9 @@ _STATUSES: Final[dict[int, type[ProviderError]]] = {
 _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
     (
         re.compile(
-            r"(?i)maximum context length|context[_ ](?:length|window|size)|prompt is too long|too many (?:input )?tokens"
-            r"|exceeds? the (?:model'?s? )?(?:maximum|available) (?:context|token)|length of all messages is too long"
+            r"(?i)maximum context length|context[_ ](?:length|window|size)|prompt is too long"
+            r"|too many (?:input )?tokens|exceeds? the (?:model'?s? )?(?:maximum|available) (?:context|token)"
+            r"|length of all messages is too long"
         ),
         ContextLengthError,
     ),
@@ -137,7 +138,8 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
     (
         re.compile(
             r"(?i)spending limit|(?:run|ran) out of credits|used all available credits"
-            r"|insufficient (?:funds|balance|credits?)|credit balance|purchase (?:more )?credits|doesn't have any credits"
+            r"|insufficient (?:funds|balance|credits?)|credit balance|purchase (?:more )?credits"
+            r"|doesn't have any credits"
         ),
         BillingError,
     ),

@@ -7,32 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from polyvox.dialects._media import ANY_AUDIO, ANY_IMAGE, decode_base64, decode_data_url, is_data_url, sniff
 from polyvox.dialects._parts import Parts
 from polyvox.dialects.openai.chat import wire
-from polyvox.dialects.openai.chat.extras import (
-    DIALECT,
-    arguments_text,
-    decode_annotation,
-    decode_logprobs,
-    merge_detail,
-    readable,
-)
-from polyvox.framing import json
-from polyvox.types.events import Event, FileDelta, ReasoningDelta, SourceDelta, TextDelta, ToolCallDelta
+from polyvox.dialects.openai.chat.calls import CallReader
+from polyvox.dialects.openai.chat.extras import DIALECT, Details, decode_annotation, decode_logprobs, readable
+from polyvox.dialects.openai.chat.files import FileReader
+from polyvox.types.events import Event, ReasoningDelta, SourceDelta, TextDelta
 from polyvox.types.generate import Finish, FinishReason
-from polyvox.types.parts import (
-    FilePart,
-    Meta,
-    OpaquePart,
-    ReasoningPart,
-    Source,
-    SourcePart,
-    TextPart,
-    TokenLogprob,
-    ToolCall,
-    Url,
-)
+from polyvox.types.parts import Meta, OpaquePart, ReasoningPart, Source, SourcePart, TextPart, TokenLogprob
 
 _FINISHES: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -52,175 +34,133 @@ _FINISHES: Final[dict[str, FinishReason]] = {
 }
 
 
-class Call:
-    """A tool call as it comes. Its part is started when its name is known."""
-
-    __slots__ = ("held", "id", "index", "kind", "meta", "name")
-
-    def __init__(self) -> None:
-        self.index: int | None = None
-        self.id = ""
-        self.name = ""
-        self.kind: Any = "function"
-        self.held = ""
-        self.meta: dict[str, Any] = {}
-
-
 class ChoiceReader:
     """Deltas of one choice in, events out."""
 
     __slots__ = (
-        "_audio",
-        "_audio_rest",
         "_calls",
         "_details",
-        "_halves",
-        "_last_call",
+        "_files",
         "_listed",
-        "_parts",
         "_reasoning_meta",
         "_refusal",
         "_sources",
-        "_spoken",
-        "_transcript",
-        "_unbound_logprobs",
         "finish_raw",
         "finished",
         "meta",
+        "parts",
         "reasoning",
         "text",
     )
 
     def __init__(self) -> None:
-        self._parts = Parts()
+        self.parts = Parts()
         self.text: int | None = None  # the open text part; read by the decoder's fast path
         self.reasoning: int | None = None
         self._refusal: int | None = None
-        self._transcript: int | None = None
-        self._audio: int | None = None
-        self._audio_rest = ""
-        self._spoken: dict[str, Any] = {}
-        self._calls: dict[Any, Call] = {}
-        self._last_call: Call | None = None
+        self._calls = CallReader(self.parts)
+        self._files = FileReader(self.parts)
         self._listed = False
-        self._halves: dict[int, str] = {}
-        self._details: list[Any] = []
+        self._details = Details()
         self._reasoning_meta: dict[str, Any] = {}
         self._sources: list[Source] = []
-        self._unbound_logprobs: list[Any] = []
         self.finish_raw: str | None = None
         self.finished = False
         self.meta: dict[str, Any] = {}
 
-    @property
-    def plain(self) -> bool:
-        """Whether a plain text may be handed on as it is: no half of a character is held."""
-        return not self._halves
-
-    @property
-    def count(self) -> int:
-        """How many parts were started."""
-        return self._parts.count
-
     def feed(self, choice: wire.Choice, message: wire.Message | None, events: list[Event]) -> None:
-        """Take in one delta, or a whole message."""
+        """Take in one choice of a frame or of a whole answer, of which `message` is the part to read."""
         if message is not None:
-            self._feed_reasoning(message, events)
-            if message.content is not None:
-                self._feed_content(message.content, choice.logprobs, events)
-            elif choice.logprobs is not None:
-                self._feed_logprobs(choice.logprobs, events)
-            self._feed_rest(message, events)
-        for name in wire.CHOICE:
-            value = getattr(choice, name)
-            if value:
-                self.meta[name] = value
+            self.feed_message(message, choice.logprobs, events, whole=message is choice.message)
+        if choice.logprobs is not None:
+            self._keep_logprobs(choice.logprobs, message)
+        self._keep(choice, wire.CHOICE)
         if choice.finish_reason is not None:
-            self.finished = True
-            self.finish_raw = choice.finish_reason or self.finish_raw
+            # An empty word ends nothing: it may stand in every chunk.
+            self.finished = self.finished or bool(choice.finish_reason)
+            self.finish_raw = choice.finish_reason or self.finish_raw or ""
 
-    def _feed_rest(self, message: wire.Message, events: list[Event]) -> None:
+    def feed_message(
+        self, message: wire.Message, logprobs: dict[str, Any] | None, events: list[Event], *, whole: bool = False
+    ) -> None:
+        """Take in one delta, or a whole message."""
+        if message.reasoning_content or message.reasoning or message.reasoning_details:
+            self._feed_reasoning(message, events, whole=whole)
+        content = message.content
+        if content:
+            if isinstance(content, str):
+                self._write_text(content, decode_logprobs(logprobs, "content"), events)
+            elif isinstance(content, list):
+                for item in content:
+                    self._feed_item(item, events)
+        elif logprobs and content == "":
+            self._write_text("", decode_logprobs(logprobs, "content"), events)
+        if message.tool_calls:
+            self._calls.feed(message.tool_calls, events, whole=whole)
+        self._feed_rest(message, logprobs, events)
+
+    def _feed_rest(self, message: wire.Message, logprobs: dict[str, Any] | None, events: list[Event]) -> None:
         """Take in what most deltas do not have."""
         if message.refusal:
-            self._feed_refusal(message.refusal, events)
-        if message.audio is not None:
-            self._feed_audio(message.audio, events)
-        for image in message.images or ():
-            self._feed_image(image, events)
-        for place, call in enumerate(message.tool_calls or ()):
-            self._feed_call(call, place, events)
+            self._feed_refusal(message.refusal, decode_logprobs(logprobs, "refusal"), events)
         if message.function_call is not None:
-            self._feed_function_call(message.function_call, events)
+            self._calls.feed_legacy(message.function_call, events)
+        if message.executed_tools:
+            self._calls.feed_executed(message.executed_tools)
+        if message.audio is not None:
+            self._files.feed_audio(message.audio, events)
+        for image in message.images or ():
+            self._files.feed_image(image, events)
         for annotation in message.annotations or ():
             self._feed_annotation(annotation, events)
-        if message.executed_tools:
-            self.meta["executed_tools"] = message.executed_tools
-        if message.thought_signature:
-            self.meta["thought_signature"] = message.thought_signature
+        if message.thought_signature or message.extra_content or message.provider_metadata:
+            self._keep(message, wire.MESSAGE)
+
+    def _keep(self, owner: wire.Choice | wire.Message, names: tuple[str, ...]) -> None:
+        for name in names:
+            value = getattr(owner, name)
+            if value:
+                # Verdicts of a filter come in pieces: what another chunk said stays.
+                known = self.meta.get(name)
+                merges = isinstance(known, dict) and isinstance(value, dict)
+                self.meta[name] = {**known, **value} if merges else value  # type: ignore[dict-item]
 
     def close(self, events: list[Event]) -> None:
         """End what is open, and hand on what was held."""
-        for index, half in self._halves.items():
-            if half:
-                events.append(self._delta(index, "\ufffd"))
-        self._halves = {}
-        for call in self._calls.values():
-            if call.index is None:
-                self._start_call(call, events)
-        if self._audio_rest:
-            self._feed_audio_data("", events, last=True)
         for source in self._sources:
             # Citations that came with no text to stand on.
-            index = self._parts.start(SourcePart(source.url, source.title, source.text, source.meta), events)
-            self._parts.end(index, events, source.meta)
+            self.parts.whole(SourcePart(source.url, source.title, source.text, source.meta), events)
         metas: dict[int, Meta] = {}
         if self.reasoning is not None:
             metas[self.reasoning] = self._closing_reasoning()
-        if self._audio is not None:
-            metas[self._audio] = {DIALECT: {"audio": self._spoken}}
-        if self._transcript is not None:
-            metas[self._transcript] = {DIALECT: {"transcript": True}}
-        for call in self._calls.values():
-            if call.index is not None and call.meta:
-                metas[call.index] = {DIALECT: call.meta}
-        self._parts.end_all(events, metas)
+        self._files.close(events, metas)
+        self._calls.close(events, metas)
+        self.parts.end_all(events, metas)
         self.text = self.reasoning = self._refusal = None
 
     def finish(self) -> Finish:
         """Return why it ended. Tool calls are told by their presence: many services say `stop` with them."""
         raw = self.finish_raw
         reason = _FINISHES.get((raw or "").lower(), "other")
-        if reason in ("stop", "other", "tool_calls") and any(call.name for call in self._calls.values()):
+        if reason in ("stop", "other") and self._calls.any:
             reason = "tool_calls"
-        elif reason in ("stop", "other") and self._refusal_said:
+        elif reason in ("stop", "other") and self.parts.saw_refusal:
             reason = "content_filter"
         return Finish(reason, raw)
 
-    @property
-    def _refusal_said(self) -> bool:
-        return self._parts.saw_refusal
-
     # Text
 
-    def _feed_content(self, content: Any, logprobs: dict[str, Any] | None, events: list[Event]) -> None:
-        if isinstance(content, str):
-            tokens = decode_logprobs(logprobs)
-            if content or tokens:
-                self._write_text(content, tokens, events)
-            return
-        if not isinstance(content, list):
-            return
-        for item in content:
-            self._feed_item(item, events)
-
     def _write_text(self, text: str, tokens: tuple[TokenLogprob, ...] | None, events: list[Event]) -> None:
+        if not (text or tokens):
+            return
         if self._listed and self.reasoning is not None:
-            self._end_reasoning(events)
+            self.parts.end(self.reasoning, events, self._closing_reasoning())
+            self.reasoning = None
         if self.text is None:
-            self.text = self._parts.start(TextPart(""), events)
+            self.text = self.parts.start(TextPart(""), events)
             events.extend(SourceDelta(self.text, source) for source in self._sources)
             self._sources = []
-        text = self._join(self.text, text)
+        text = self.parts.join(self.text, text)
         if text or tokens:
             events.append(TextDelta(self.text, text, tokens))
 
@@ -228,204 +168,81 @@ class ChoiceReader:
         """Take in an item of a content that is a list (Mistral's thinking and text; pictures elsewhere)."""
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "text" and isinstance(item.get("text"), str):
-            if item["text"]:
-                self._write_text(item["text"], None, events)
+            self._write_text(item["text"], None, events)
         elif kind == "thinking":
-            self._listed = True
-            pieces = item.get("thinking")
-            texts = (
-                [piece.get("text") for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
-            )
-            text = pieces if isinstance(pieces, str) else "".join(piece for piece in texts if isinstance(piece, str))
-            self._end_text(events)
-            self._write_reasoning(text, "thinking", events)
-            marks = {name: item[name] for name in ("signature", "closed") if item.get(name) is not None}
-            self._reasoning_meta.update(marks)
+            self._feed_thinking(item, events)
         elif kind == "image_url":
-            self._feed_image(item, events)
+            self._files.feed_image(item, events)
         else:
-            index = self._parts.start(OpaquePart(str(kind), {DIALECT: item if isinstance(item, dict) else {}}), events)
-            self._parts.end(index, events)
+            held = item if isinstance(item, dict) else {"item": item}
+            self.parts.whole(OpaquePart(str(kind), {DIALECT: held}), events)
 
-    def _end_text(self, events: list[Event]) -> None:
+    def _feed_thinking(self, item: dict[str, Any], events: list[Event]) -> None:
+        self._listed = True
+        pieces = item.get("thinking")
+        texts = [piece.get("text") for piece in pieces if isinstance(piece, dict)] if isinstance(pieces, list) else []
+        text = pieces if isinstance(pieces, str) else "".join(piece for piece in texts if isinstance(piece, str))
         if self.text is not None:
-            self._parts.end(self.text, events)
+            self.parts.end(self.text, events)
             self.text = None
+        self._write_reasoning(text, "thinking", events)
+        marks = {name: item[name] for name in ("signature", "closed") if item.get(name) is not None}
+        self._reasoning_meta.update(marks)
 
-    def _feed_logprobs(self, logprobs: dict[str, Any], events: list[Event]) -> None:
-        tokens = decode_logprobs(logprobs)
-        if tokens and self.text is not None:
-            events.append(TextDelta(self.text, "", tokens))
-
-    def _feed_refusal(self, refusal: str, events: list[Event]) -> None:
+    def _feed_refusal(self, refusal: str, tokens: tuple[TokenLogprob, ...] | None, events: list[Event]) -> None:
         if self._refusal is None:
-            self._refusal = self._parts.start(TextPart("", refusal=True), events)
-        text = self._join(self._refusal, refusal)
-        if text:
-            events.append(TextDelta(self._refusal, text))
+            self._refusal = self.parts.start(TextPart("", refusal=True), events)
+        text = self.parts.join(self._refusal, refusal)
+        if text or tokens:
+            events.append(TextDelta(self._refusal, text, tokens))
 
-    def _join(self, index: int, text: str) -> str:
-        """Join the halves of a character that was cut between two deltas."""
-        held = self._halves.pop(index, "")
-        if not held and text.isascii():
-            return text
-        text, held = json.join_halves(held, text)
-        if held:
-            self._halves[index] = held
-        return text
-
-    def _delta(self, index: int, text: str) -> Event:
-        return ReasoningDelta(index, text) if index == self.reasoning else TextDelta(index, text)
+    def _keep_logprobs(self, logprobs: dict[str, Any], message: wire.Message | None) -> None:
+        """Keep the probabilities of tokens that are no text of ours: of reasoning, of calls."""
+        placed = {
+            "content" if message is not None and isinstance(message.content, str) else "",
+            "refusal" if message is not None and message.refusal else "",
+        }
+        for name, tokens in logprobs.items():
+            if name not in placed and isinstance(tokens, list) and tokens:
+                self.meta.setdefault("logprobs", {}).setdefault(name, []).extend(tokens)
 
     # Reasoning
 
-    def _feed_reasoning(self, message: wire.Message, events: list[Event]) -> None:
-        said = {
-            name: text
-            for name, text in (("reasoning_content", message.reasoning_content), ("reasoning", message.reasoning))
-            if text
-        }
-        if len(said) == 2 and said["reasoning"] == said["reasoning_content"]:
+    def _feed_reasoning(self, message: wire.Message, events: list[Event], *, whole: bool) -> None:
+        content, other = message.reasoning_content, message.reasoning
+        if content:
+            self._write_reasoning(content, "reasoning_content", events)
+        if other and other == content:
             self._reasoning_meta["twin"] = "reasoning"
-            del said["reasoning"]
-        for name, text in said.items():
-            self._write_reasoning(text, name, events)
-        if message.reasoning_details:
-            self._feed_details(message.reasoning_details, bool(said), events)
+        elif other:
+            self._write_reasoning(other, "reasoning", events)
+        details = message.reasoning_details
+        if not details:
+            return
+        said = "field" in self._reasoning_meta  # then its items say the same again
+        if self.reasoning is None:
+            hidden = not any(readable(item) for item in details)
+            self.reasoning = self.parts.start(ReasoningPart("", redacted=hidden), events)
+        for item in details:
+            text = "" if said else self.parts.join(self.reasoning, readable(item))
+            if text:
+                events.append(ReasoningDelta(self.reasoning, text))
+            self._details.feed(item, whole=whole)
 
     def _write_reasoning(self, text: str, field: str, events: list[Event]) -> None:
         if self.reasoning is None:
-            self.reasoning = self._parts.start(ReasoningPart(""), events)
+            self.reasoning = self.parts.start(ReasoningPart(""), events)
         self._reasoning_meta.setdefault("field", field)
-        text = self._join(self.reasoning, text)
+        text = self.parts.join(self.reasoning, text)
         if text:
             events.append(ReasoningDelta(self.reasoning, text))
 
-    def _feed_details(self, details: list[Any], said: bool, events: list[Event]) -> None:
-        """Keep OpenRouter's array whole: it has to go back unchanged. Pieces of one item are joined by its index."""
-        if self.reasoning is None:
-            hidden = not said and not any(readable(item) for item in details)
-            self.reasoning = self._parts.start(ReasoningPart("", redacted=hidden), events)
-        for item in details:
-            if not said and (text := readable(item)):
-                joined = self._join(self.reasoning, text)
-                if joined:
-                    events.append(ReasoningDelta(self.reasoning, joined))
-            merge_detail(self._details, item)
-
-    def _end_reasoning(self, events: list[Event]) -> None:
-        if self.reasoning is not None:
-            self._parts.end(self.reasoning, events, self._closing_reasoning())
-            self.reasoning = None
-
     def _closing_reasoning(self) -> Meta:
-        marks, details = self._reasoning_meta, self._details
-        self._reasoning_meta, self._details = {}, []
+        marks, details = self._reasoning_meta, self._details.close()
+        self._reasoning_meta = {}
         if details:
             marks = {**marks, "reasoning_details": details}
         return {DIALECT: marks} if marks else {}
-
-    # Files
-
-    def _feed_audio(self, audio: wire.Audio, events: list[Event]) -> None:
-        for name in ("id", "expires_at"):
-            value = getattr(audio, name)
-            if value is not None:
-                self._spoken[name] = value
-        if audio.data:
-            self._feed_audio_data(audio.data, events)
-        if audio.transcript:
-            if self._transcript is None:
-                self._transcript = self._parts.start(TextPart(""), events)
-            text = self._join(self._transcript, audio.transcript)
-            if text:
-                events.append(TextDelta(self._transcript, text))
-
-    def _feed_audio_data(self, data: str, events: list[Event], *, last: bool = False) -> None:
-        # Base64 may be cut anywhere: only whole groups of four can be read.
-        data = self._audio_rest + data
-        whole = len(data) if last else len(data) - len(data) % 4
-        self._audio_rest = data[whole:]
-        piece = decode_base64(data[:whole] + "=" * (-whole % 4))
-        if self._audio is None:
-            self._audio = self._parts.start(FilePart(sniff(piece) or ANY_AUDIO, b""), events)
-        if piece:
-            events.append(FileDelta(self._audio, piece))
-
-    def _feed_image(self, image: Any, events: list[Event]) -> None:
-        held = image.get("image_url") if isinstance(image, dict) else None
-        url = held.get("url") if isinstance(held, dict) else held
-        if not isinstance(url, str):
-            return
-        marks = {name: value for name, value in image.items() if name not in ("type", "image_url")}
-        meta: Meta = {DIALECT: marks} if marks else {}
-        if is_data_url(url):
-            media_type, data = decode_data_url(url)
-            part = FilePart(media_type, data, meta=meta)
-        else:
-            part = FilePart(ANY_IMAGE, Url(url), meta=meta)
-        self._parts.end(self._parts.start(part, events), events, meta)
-
-    # Tool calls
-
-    def _feed_call(self, piece: wire.ToolCall, place: int, events: list[Event]) -> None:
-        call = self._call_of(piece, place)
-        if piece.id:
-            call.id = call.id or piece.id
-        if piece.type == "custom" or piece.custom is not None:
-            call.kind = "custom"
-        if piece.extra_content is not None:
-            call.meta["extra_content"] = piece.extra_content
-        name: str | None = None
-        text = ""
-        if piece.custom is not None:
-            name, text = piece.custom.name, piece.custom.input or ""
-        elif piece.function is not None:
-            name, text = piece.function.name, arguments_text(piece.function.arguments)
-        self._write_call(call, name, text, events)
-
-    def _call_of(self, piece: wire.ToolCall, place: int) -> Call:
-        """Find the call a piece belongs to: by index; without one, by its id; without that, it is the last one."""
-        named = piece.function is not None and bool(piece.function.name)
-        if piece.index is None:
-            key: Any = piece.id or (f"place {place}" if named or self._last_call is None else None)
-            if key is None and self._last_call is not None:
-                return self._last_call
-        else:
-            key = piece.index
-        call = self._calls.get(key)
-        if call is not None and named and piece.id and call.id and piece.id != call.id:
-            # Another call under the same index: some services give every call the index 0.
-            self._calls[f"{key} {call.id}"] = self._calls.pop(key)
-            call = None
-        if call is None:
-            call = self._calls[key] = Call()
-        self._last_call = call
-        return call
-
-    def _write_call(self, call: Call, name: str | None, text: str, events: list[Event]) -> None:
-        if name and not call.name:
-            call.name = name
-        if call.index is None:
-            call.held += text
-            if not call.name:
-                return
-            self._start_call(call, events)
-            return
-        if text:
-            events.append(ToolCallDelta(call.index, text))
-
-    def _start_call(self, call: Call, events: list[Event]) -> None:
-        call.index = self._parts.start(ToolCall(call.id, call.name, kind=call.kind), events)
-        if call.held:
-            events.append(ToolCallDelta(call.index, call.held))
-            call.held = ""
-
-    def _feed_function_call(self, piece: wire.Function, events: list[Event]) -> None:
-        call = self._calls.setdefault("function_call", Call())
-        call.id = "function_call"
-        call.meta["form"] = "function_call"
-        self._write_call(call, piece.name, arguments_text(piece.arguments), events)
 
     # Sources
 

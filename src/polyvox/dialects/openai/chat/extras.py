@@ -22,18 +22,47 @@ def readable(item: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def merge_detail(details: list[Any], item: Any) -> None:
-    """Add an item of `reasoning_details`, or the next piece of one that is there already."""
-    index = item.get("index") if isinstance(item, dict) else None
-    for known in reversed(details) if index is not None else ():
-        if isinstance(known, dict) and known.get("index") == index and known.get("type") == item.get("type"):
-            for name, value in item.items():
-                if name in ("text", "summary", "data") and isinstance(value, str) and isinstance(known.get(name), str):
-                    known[name] += value
-                elif value is not None:
-                    known[name] = value
+class Details:
+    """OpenRouter's `reasoning_details` as they come: the array has to go back unchanged and in order."""
+
+    __slots__ = ("_items", "_pieces")
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._pieces: list[dict[str, list[str]]] = []  # beside each item: its texts, joined once at the end
+
+    def feed(self, item: Any, *, whole: bool) -> None:
+        """Add an item, or in a stream the next piece of the item with its index."""
+        place = None if whole else self._find(item)
+        if place is None:
+            self._items.append(item)
+            self._pieces.append({})
             return
-    details.append(dict(item) if isinstance(item, dict) else item)
+        known, pieces = self._items[place], self._pieces[place]
+        for name, value in item.items():
+            if name in ("text", "summary", "data") and isinstance(value, str) and isinstance(known.get(name), str):
+                pieces.setdefault(name, [known[name]]).append(value)
+            elif value is not None:
+                known[name] = value
+
+    def _find(self, item: Any) -> int | None:
+        if not isinstance(item, dict) or item.get("index") is None:
+            return None
+        for place in range(len(self._items) - 1, -1, -1):
+            known = self._items[place]
+            if isinstance(known, dict) and all(known.get(name) == item.get(name) for name in ("index", "type")):
+                other = item.get("id") is not None and known.get("id") is not None and item["id"] != known["id"]
+                return None if other else place
+        return None
+
+    def close(self) -> list[Any]:
+        """Return the array, and begin anew."""
+        items = [
+            {**item, **{name: "".join(texts) for name, texts in pieces.items()}} if pieces else item
+            for item, pieces in zip(self._items, self._pieces, strict=True)
+        ]
+        self._items, self._pieces = [], []
+        return items
 
 
 def arguments_text(arguments: Any) -> str:
@@ -73,15 +102,12 @@ def _offset(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def decode_logprobs(logprobs: dict[str, Any] | None) -> tuple[TokenLogprob, ...] | None:
-    """Return the tokens' probabilities, `None` where there are none. Refusals' tokens are read as text's are."""
-    if not logprobs:
+def decode_logprobs(logprobs: dict[str, Any] | None, name: str) -> tuple[TokenLogprob, ...] | None:
+    """Return the probabilities of the tokens of `name` (`content`, `refusal`), `None` where there are none."""
+    held = logprobs.get(name) if logprobs else None
+    if not isinstance(held, list):
         return None
-    content = logprobs.get("content") or logprobs.get("refusal")
-    if not isinstance(content, list):
-        return None
-    tokens = tuple(token for token in map(_token, content) if token is not None)
-    return tokens or None
+    return tuple(token for token in map(_token, held) if token is not None) or None
 
 
 def _token(value: Any) -> TokenLogprob | None:

@@ -33,7 +33,7 @@ def decode_response(body: bytes) -> GenerateResponse[Any]:
     if not choices and answer.usage is None:
         raise DecodeError(f"this is no answer of the OpenAI chat wire: it has no choices: {json.excerpt(body)}")
     read = [_read(choice) for choice in choices]
-    first = min(range(len(choices)), key=lambda place: choices[place].index, default=None)
+    first = min(range(len(choices)), key=lambda place: choices[place].index, default=None)  # not always sent in order
     usage = usage_of(answer)
     meta = envelope(answer)
     if lost:
@@ -74,12 +74,10 @@ def _read(choice: wire.Choice) -> tuple[tuple[Any, ...], ChoiceReader]:
 
 def raise_error(answer: wire.Chunk, choices: list[wire.Choice], data: bytes) -> None:
     """Raise the error that an answer or a frame holds, be it at its top, in a choice, or in Groq's own member."""
-    held = answer.error
-    if held is None:
-        held = next((choice.error for choice in choices if choice.error is not None), None)
-    if held is None and answer.x_groq:
+    held = answer.error or next((choice.error for choice in choices if choice.error), None)
+    if not held and answer.x_groq:
         held = answer.x_groq.get("error")
-    if held is not None and held != {}:
+    if held:
         # The frame whole: the code may stand beside the error (xAI) or in it.
         whole = json.decode(data)
         raise error_of({**whole, "error": held} if isinstance(whole, dict) else {"error": held}, status=None)

@@ -15,10 +15,11 @@ from polyvox.dialects.openai.chat import wire
 from polyvox.dialects.openai.chat.choice import ChoiceReader
 from polyvox.dialects.openai.chat.extras import DIALECT
 from polyvox.dialects.openai.chat.response import decode_sources, envelope, raise_error, usage_of
+from polyvox.dialects.openai.errors import error_of
 from polyvox.errors import InterruptedCallError
 from polyvox.framing import json
 from polyvox.framing.base import Frame
-from polyvox.types.events import Event, PartEnd, PartStart, StreamEnd, StreamStart, TextDelta, UsageUpdate
+from polyvox.types.events import Event, StreamEnd, StreamStart, TextDelta, UsageUpdate
 from polyvox.types.fold import fold
 from polyvox.types.generate import Alternative
 from polyvox.types.usage import Usage
@@ -29,16 +30,7 @@ _decode_chunk = msgspec.json.Decoder(wire.Chunk).decode
 class StreamDecoder:
     """See `polyvox.dialects.base.StreamDecoder`."""
 
-    __slots__ = (
-        "_aside",
-        "_begun",
-        "_citations",
-        "_done",
-        "_main",
-        "_meta",
-        "_results",
-        "_usage",
-    )
+    __slots__ = ("_aside", "_begun", "_citations", "_done", "_main", "_meta", "_results", "_told", "_usage")
 
     def __init__(self) -> None:
         self._begun = False
@@ -47,6 +39,7 @@ class StreamDecoder:
         self._aside: dict[int, tuple[ChoiceReader, list[Event]]] = {}
         self._meta: dict[str, Any] = {}
         self._usage: Usage | None = None
+        self._told: Usage | None = None
         self._citations: list[Any] | None = None
         self._results: list[Any] | None = None
 
@@ -56,66 +49,87 @@ class StreamDecoder:
         try:
             chunk = _decode_chunk(data)
         except ValueError:
-            return self._feed_odd(data)
-        # The common case, a lone piece of text for a part that is open, goes the shortest way.
+            return self._feed_odd(frame)
+        # The common case goes the shortest way: a lone delta, with nothing beside it that has to be kept.
         choices = chunk.choices
-        main = self._main
-        if choices is not None and len(choices) == 1 and main.text is not None:
+        if (
+            self._begun
+            and choices is not None
+            and len(choices) == 1
+            and chunk.usage is None
+            and chunk.error is None
+            and chunk.x_groq is None
+            and chunk.citations is None
+            and frame.event is None
+        ):
             choice = choices[0]
             delta = choice.delta
             if (
                 delta is not None
-                and type(content := delta.content) is str
-                and content
                 and choice.index == 0
                 and choice.finish_reason is None
                 and choice.logprobs is None
-                and choice.message is None
-                and chunk.usage is None
-                and chunk.error is None
-                and chunk.x_groq is None
-                and chunk.citations is None
-                and delta.tool_calls is None
-                and delta.reasoning_content is None
-                and delta.reasoning is None
-                and delta.annotations is None
-                and delta.refusal is None
-                and delta.audio is None
                 and choice.error is None
-                and main.plain
-                and content[-1] < "\ud800"
+                and not choice.content_filter_results
             ):
-                return [TextDelta(main.text, content)]
-        return self._feed_chunk(chunk, data)
+                main = self._main
+                content = delta.content
+                if (
+                    type(content) is str
+                    and content
+                    and main.text is not None
+                    and delta.tool_calls is None
+                    and delta.reasoning_content is None
+                    and delta.reasoning is None
+                    and delta.reasoning_details is None
+                    and delta.function_call is None
+                    and delta.annotations is None
+                    and delta.audio is None
+                    and delta.images is None
+                    and not delta.refusal
+                    and content[-1] < "\ud800"
+                    and not main.parts.mends
+                ):
+                    return [TextDelta(main.text, content)]
+                events: list[Event] = []
+                main.feed_message(delta, None, events)
+                return events
+        return self._feed_chunk(chunk, frame)
 
-    def _feed_odd(self, data: bytes) -> list[Event]:
+    def _feed_odd(self, frame: Frame) -> list[Event]:
         """Take in what the typed decoder cannot read: the end mark, an odd field, a half of a character."""
-        if data.strip() == b"[DONE]":
+        if frame.data.strip() == b"[DONE]":
             self._done = True
             return []
-        return self._feed_chunk(json.decode(data, wire.Chunk), data)
+        lost: dict[str, Any] = {}
+        chunk = json.decode(frame.data, wire.Chunk, lost)
+        if lost:
+            self._meta.setdefault("unread", {}).update(lost)
+        return self._feed_chunk(chunk, frame)
 
-    def _feed_chunk(self, chunk: wire.Chunk, data: bytes) -> list[Event]:
+    def _feed_chunk(self, chunk: wire.Chunk, frame: Frame) -> list[Event]:
         choices = chunk.choices or []
+        if frame.event == "error":
+            raise error_of(json.decode(frame.data), status=None)
+        if chunk.error or chunk.x_groq or not choices or any(choice.error for choice in choices):
+            raise_error(chunk, choices, frame.data)
         events: list[Event] = []
+        # Azure's first chunk has neither id nor model: it bears only the filter's verdict on the prompt.
         if not self._begun and (chunk.id or chunk.model or choices):
-            # Azure's first chunk has neither: it bears only the filter's verdict on the prompt.
-            self._begun = bool(chunk.id or chunk.model or any(choice.delta or choice.message for choice in choices))
-            if self._begun:
-                events.append(StreamStart(chunk.id or None, chunk.model or None))
-        self._meta.update(envelope(chunk))
+            self._begun = True
+            events.append(StreamStart(chunk.id or None, chunk.model or None))
+        kept = envelope(chunk)
+        if kept:
+            self._meta.update(kept)
         for choice in choices:
-            if choice.error is None:
-                self._feed_choice(choice, events)
-        if chunk.error is not None or chunk.x_groq is not None or not choices or choices[0].error is not None:
-            raise_error(chunk, choices, data)
+            self._feed_choice(choice, events)
         self._results = chunk.search_results or self._results
         self._citations = chunk.citations or self._citations
-        usage = usage_of(chunk)
-        if usage is not None and usage != self._usage:
-            self._usage = usage
-            if self._begun:
-                events.append(UsageUpdate(usage))
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._usage = usage_of(chunk) or self._usage
+        if self._begun and self._usage != self._told and self._usage is not None:
+            self._told = self._usage
+            events.append(UsageUpdate(self._usage))
         return events
 
     def _feed_choice(self, choice: wire.Choice, events: list[Event]) -> None:
@@ -123,8 +137,11 @@ class StreamDecoder:
             reader, made = self._main, events
         else:
             reader, made = self._aside.setdefault(choice.index, (ChoiceReader(), []))
-        # Perplexity sends the message so far beside each delta: the deltas say the same.
-        reader.feed(choice, choice.delta or choice.message, made)
+        # Perplexity sends the message so far beside each delta, others a last whole message: the deltas said the same.
+        message = choice.delta
+        if message is None and not reader.parts.count:
+            message = choice.message
+        reader.feed(choice, message, made)
 
     def close(self) -> list[Event]:
         """Return the events that end the answer. Raises `InterruptedCallError` where no end was seen."""
@@ -134,15 +151,13 @@ class StreamDecoder:
         if not self._begun:
             events.append(StreamStart())
         self._main.close(events)
-        index = self._main.count
         for source in decode_sources(self._results, self._citations):
-            events += [PartStart(index, source), PartEnd(index, source.meta)]
-            index += 1
+            self._main.parts.whole(source, events)
         meta = {**self._meta, **self._main.meta}
         events.append(
             StreamEnd(
                 self._main.finish(),
-                self._usage if not self._begun else None,
+                None if self._usage == self._told else self._usage,
                 alternatives=tuple(self._alternative(place) for place in sorted(self._aside)),
                 meta={DIALECT: meta} if meta else {},
             )

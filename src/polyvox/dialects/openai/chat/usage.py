@@ -19,6 +19,8 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
     - OpenAI and most others: `prompt_tokens` includes cached and audio tokens, `completion_tokens` includes reasoning.
     - xAI: `completion_tokens` excludes reasoning. It is told without a name: only there does the total equal prompt,
       completion and reasoning together. Its cached tokens may exceed its prompt tokens: then they stand beside them.
+    - Mistral: `prompt_tokens` excludes those of sound, told in the same way.
+    - Gemini's OpenAI endpoint: thinking is counted in the total alone, and nowhere named.
     - Cached tokens stand in `prompt_tokens_details`, or (DeepSeek) as `prompt_cache_hit_tokens`, (Mistral, Moonshot) as
       `num_cached_tokens` or `cached_tokens`, (Anthropic behind a proxy) as `cache_read_input_tokens`.
     - The cost in dollars stands in `cost` (OpenRouter: a number; Perplexity: an object), or (xAI) in ticks.
@@ -33,8 +35,13 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
         _count(usage, "cached_tokens"),
         _count(usage, "cache_read_input_tokens"),
     )
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        completion += reasoning
+    heard = _first(_count(told, "audio_tokens"), _count(usage, "audio_prompt_tokens"))
+    if prompt is not None and completion is not None and total is not None and total > prompt + completion:
+        beside = total - prompt - completion
+        if beside == heard and beside != reasoning:
+            prompt += beside
+        elif beside == reasoning or not reasoning:
+            completion += beside
     if prompt is not None and cached is not None and cached > prompt:
         prompt += cached
     return Usage(
@@ -47,7 +54,7 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
             _count(usage, "cache_creation_input_tokens"),
         ),
         reasoning_tokens=reasoning,
-        audio_input_tokens=_first(_count(told, "audio_tokens"), _count(usage, "audio_prompt_tokens")),
+        audio_input_tokens=heard,
         audio_output_tokens=_count(made, "audio_tokens"),
         reported_cost=_reported_cost(usage),
         raw=usage,
@@ -55,7 +62,8 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
 
 
 def encode_usage(usage: Usage) -> dict[str, Any] | None:
-    """Return our totals as the wire's object, `None` where nothing is known. What the wire itself said goes back."""
+    """Return our totals as the wire's object, `None` where nothing is known. Made of our totals: a client reads them
+    as OpenAI's, whoever answered."""
     if usage.input_tokens is None and usage.output_tokens is None:
         return None
     said: dict[str, Any] = {

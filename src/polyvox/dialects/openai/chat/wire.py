@@ -59,7 +59,9 @@ class Message(Struct):
     annotations: list[Any] | None = None
     images: list[Any] | None = None
     executed_tools: list[Any] | None = None
-    thought_signature: str | None = None
+    thought_signature: Any = None
+    extra_content: Any = None
+    provider_metadata: Any = None
 
 
 class Choice(Struct):
@@ -94,10 +96,28 @@ class Chunk(Struct):
     citations: list[Any] | None = None
     search_results: list[Any] | None = None
     moderation: Any = None
+    timings: Any = None
+    time_info: Any = None
+    latency_checkpoint: Any = None
+    related_questions: Any = None
 
 
-ENVELOPE = ("created", "system_fingerprint", "service_tier", "provider", "prompt_filter_results", "moderation")
+ENVELOPE = (
+    "created",
+    "system_fingerprint",
+    "service_tier",
+    "provider",
+    "prompt_filter_results",
+    "moderation",
+    "timings",
+    "time_info",
+    "latency_checkpoint",
+    "related_questions",
+)
 """Members of the envelope that are kept in the answer's meta."""
 
 CHOICE = ("native_finish_reason", "content_filter_results", "stop_reason")
 """Members of a choice that are kept in the answer's meta."""
+
+MESSAGE = ("thought_signature", "extra_content", "provider_metadata")
+"""Members of a message that are kept in the answer's meta."""
