@@ -22,7 +22,7 @@ from polyvox.dialects.base import StreamDecoder, WireRequest
 from polyvox.errors import ConfigError, DecodeError, InterruptedCallError, PolyvoxError
 from polyvox.framing.base import Framer
 from polyvox.framing.sse import SSEFramer
-from polyvox.io.base import Context, HttpRequest, HttpResponse
+from polyvox.io.base import Context, HttpRequest, HttpResponse, Stamp
 from polyvox.registry.target import Target
 from polyvox.secrets import sanitize
 from polyvox.types.events import Event, RawFrame, StreamEnd, StreamStart
@@ -94,8 +94,10 @@ def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
             http = await target.auth.sign(prepared.http, context.io)
             async with context.io.open(http, context) as response:
                 context.connected = context.io.now()
-                answer = _streamed(context, target, response, raw=raw) if stream else _whole(context, target, response)
-                async with aclosing(answer):
+                if not stream:
+                    yield _stamp_events(await _whole(context, target, response), target, prepared)
+                    return
+                async with aclosing(_streamed(context, target, response, raw=raw)) as answer:
                     async for events in answer:
                         stamped = _stamp_events(events, target, prepared)
                         if stamped:
@@ -132,12 +134,10 @@ def _stamp_events(events: list[Event], target: Target, prepared: Prepared) -> li
     return events
 
 
-def _stamper(
-    context: Context, target: Target, response: HttpResponse
-) -> Callable[[GenerateResponse[Any]], GenerateResponse[Any]]:
+def _stamper(target: Target, response: HttpResponse) -> Stamp:
     request_id, rate_limits = target.dialect.decode_headers(response.headers)
 
-    def stamp(answer: GenerateResponse[Any]) -> GenerateResponse[Any]:
+    def stamp(context: Context, answer: GenerateResponse[Any]) -> GenerateResponse[Any]:
         now = context.io.now()
         return structs.replace(
             answer,
@@ -181,10 +181,9 @@ def _no_answer(response: HttpResponse, body: bytes) -> DecodeError:
     )
 
 
-async def _whole(context: Context, target: Target, response: HttpResponse) -> Events:
+async def _whole(context: Context, target: Target, response: HttpResponse) -> list[Event]:
     await _check_status(context, target, response)
-    body = await _body(context, response)
-    yield _decoded_whole(context, target, response, body)
+    return _decoded_whole(context, target, response, await _body(context, response))
 
 
 def _decoded_whole(context: Context, target: Target, response: HttpResponse, body: bytes) -> list[Event]:
@@ -194,7 +193,7 @@ def _decoded_whole(context: Context, target: Target, response: HttpResponse, bod
         raise InterruptedCallError("the server answered with an empty body", status=response.status)
     answer = target.dialect.generate.decode_response(body)
     context.first_event = context.io.now()
-    context.stamp = _stamper(context, target, response)
+    context.stamp = _stamper(target, response)
     return unfold(answer)
 
 
@@ -208,7 +207,7 @@ async def _streamed(context: Context, target: Target, response: HttpResponse, *,
         yield _decoded_whole(context, target, response, head + await _body(context, response))
         return
     framer, decoder = _framer(framing), codec.stream_decoder()
-    context.stamp = _stamper(context, target, response)
+    context.stamp = _stamper(target, response)
     idle, data, failure = context.timeout.idle, head, None
     while True:
         events: list[Event] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -32,7 +32,7 @@ app.add_typer(local, name="local")
 
 
 # typer has click of its own from 0.26 on, and the installed one before: its own parameter error leads to the base.
-UsageError: type[Any] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def _print_version(wanted: bool) -> None:
@@ -62,7 +62,7 @@ def run_app(arguments: Sequence[str]) -> int:
     except typer.Abort:
         return failures.explain(KeyboardInterrupt())
     except UsageError as error:
-        error.show()
+        cast(Any, error).show()
         return failures.USAGE
     except BrokenPipeError:
         # Whoever read us has had enough. Nothing may be written at the interpreter's end either.

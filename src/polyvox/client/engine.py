@@ -79,10 +79,9 @@ class Engine:
         headers = settings.get("headers")
         if headers:
             target = structs.replace(target, headers={**target.headers, **headers})
-        if settings.get("on_unsupported"):
-            target = structs.replace(
-                target, quirks=structs.replace(target.quirks, on_unsupported=settings["on_unsupported"])
-            )
+        unsupported = settings.get("on_unsupported")
+        if unsupported:
+            target = structs.replace(target, quirks=structs.replace(target.quirks, on_unsupported=unsupported))
         output = settings.get("output")
         return Job(
             target,
@@ -113,7 +112,7 @@ class Running:
     @property
     def response(self) -> GenerateResponse[Any]:
         """The answer so far, with its identity."""
-        return self.context.stamp(self.fold.response)
+        return self.context.stamp(self.context, self.fold.response)
 
     def release(self) -> None:
         """Take our handle off the caller's."""

@@ -6,6 +6,7 @@ The rule: a keyword that nobody reads is an error that suggests the right one, n
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
@@ -112,8 +113,9 @@ def merged(first: GenerateSettings, second: GenerateSettings) -> GenerateSetting
 def build_request(model: str, messages: Messages, settings: GenerateSettings) -> GenerateRequest:
     """Return the request. Raises `ConfigError` naming the setting that is wrong, what it was, what would be right."""
     conversation = read_messages(messages)
-    if settings.get("system") is not None:
-        conversation = (system(settings["system"]), *conversation)
+    said = settings.get("system")
+    if said is not None:
+        conversation = (system(said), *conversation)
     if not conversation:
         raise ConfigError("messages is empty: give a question, or a list of messages")
     facts: dict[str, Any] = {
@@ -138,22 +140,28 @@ def read_messages(messages: Messages) -> tuple[Message, ...]:
     if isinstance(messages, Mapping):
         messages = [messages]
     read: list[Message] = []
+    run: list[dict[str, Any]] = []  # dicts of OpenAI's shape are read together: a result names its call
     for place, message in enumerate(messages):
+        if isinstance(message, Mapping) and not _is_ours(message):
+            run.append(dict(message))
+            continue
+        read += _read_run(run, place)
+        run = []
         if isinstance(message, Message):
             read.append(message)
         elif isinstance(message, Mapping):
-            read.extend(_read_mapping(dict(message), place))
+            read.append(_read_ours(dict(message), place))
         else:
             raise ConfigError(
                 f"messages[{place}] is {type(message).__name__}: give Message objects or dicts with role and content"
             )
-    return tuple(read)
+    return (*read, *_read_run(run, len(messages)))
 
 
 _OUR_PARTS = frozenset({"reasoning", "source", "tool_call", "tool_result", "opaque"})
 
 
-def _is_ours(message: dict[str, Any]) -> bool:
+def _is_ours(message: Mapping[str, Any]) -> bool:
     """Tell our serial form from OpenAI's shape, by what only ours has."""
     content = message.get("content")
     if "origin" in message or "meta" in message or content == []:
@@ -163,18 +171,25 @@ def _is_ours(message: dict[str, Any]) -> bool:
     )
 
 
-def _read_mapping(message: dict[str, Any], place: int) -> tuple[Message, ...]:
-    if _is_ours(message):
-        try:
-            return (msgspec.convert(message, Message),)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"messages[{place}]: {error}") from None
+def _read_ours(message: dict[str, Any], place: int) -> Message:
+    try:
+        return msgspec.convert(message, Message)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"messages[{place}]: {error}") from None
+
+
+def _read_run(run: list[dict[str, Any]], end: int) -> tuple[Message, ...]:
+    """Read messages of OpenAI's shape that stood one after another, before place `end`."""
+    if not run:
+        return ()
     from polyvox.dialects.openai.chat.request import decode_messages
 
     try:
-        return decode_messages([message])
+        return decode_messages(run)
     except BadRequestError as error:
-        raise ConfigError(error.message.replace("messages[0]", f"messages[{place}]")) from None
+        first = end - len(run)
+        message = re.sub(r"messages\[(\d+)\]", lambda match: f"messages[{int(match[1]) + first}]", error.message)
+        raise ConfigError(message) from None
 
 
 def _read_tools(tools: Sequence[ToolLike]) -> tuple[Tool, ...]:

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from msgspec import Struct, field
 
@@ -181,7 +181,15 @@ class Cancel:
             raise Cancelled("the call was aborted")
 
 
+Stamp: TypeAlias = "Callable[[Context, GenerateResponse[Any]], GenerateResponse[Any]]"
+"""Gives a folded answer its identity, timing and cost."""
+
 NO_NOTIFY: Final[Callable[[str, Any], None]] = lambda kind, fact: None  # noqa: E731 - a constant, not a function of ours
+
+
+def no_stamp(context: Context, response: GenerateResponse[Any]) -> GenerateResponse[Any]:
+    """Return the answer as it is: no call has begun to answer."""
+    return response
 
 
 class Context:
@@ -225,8 +233,9 @@ class Context:
         self.deadline: float | None = None
         self.connected: float | None = None
         self.first_event: float | None = None
-        # Set by the call whose answer is being read: gives a folded answer its identity, timing and cost.
-        self.stamp: Callable[[GenerateResponse[Any]], GenerateResponse[Any]] = lambda response: response
+        # Set by the call whose answer is being read. It is given the context, and so need not hold it: a ring of
+        # references in every call would leave the garbage collector more work than the call itself.
+        self.stamp: Stamp = no_stamp
         self.until: float | None = None
         self.phase: Phase = "total"
         self.start()

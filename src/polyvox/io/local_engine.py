@@ -229,7 +229,8 @@ def load(path: Path, settings: LocalSettings) -> Any:
         raise ConfigError(
             f"the local model needs its binding: pip install 'polyvox[local]' ({error})", provider="local"
         ) from None
-    parameters = xllamacpp.CommonParams()
+    binding: Any = xllamacpp  # a compiled module, whose names no type checker sees
+    parameters = binding.CommonParams()
     parameters.model.path = str(path)
     # Else the file's path is the name in every answer, and at the unlocked /models of the binding's own server.
     parameters.model_alias = {path.stem}
@@ -250,7 +251,7 @@ def load(path: Path, settings: LocalSettings) -> Any:
     parameters.ui = parameters.endpoint_slots = False
     parameters.endpoint_metrics = True
     try:
-        server = xllamacpp.Server(parameters)
+        server = binding.Server(parameters)
         # The server is ready before its loop runs, and one that is unloaded in between waits for that loop for ever. To
         # answer this, the loop must run.
         server.handle_metrics()

@@ -112,11 +112,13 @@ class Fold:
 
     def is_refusal(self, index: int) -> bool:
         """Whether part `index` is the model's refusal, whose text is no part of the answer's text."""
-        part = self._parts[index].part
+        part = self._whole.content[index] if self._whole is not None else self._parts[index].part
         return isinstance(part, TextPart) and part.refusal
 
     def feed(self, events: Iterable[Event]) -> None:
         """Take in events. A delta for a part never started raises `KeyError`: the decoder broke the grammar."""
+        if isinstance(events, list) and self._take_whole(events):
+            return
         parts = self._parts
         for event in events:
             kind = type(event)
@@ -134,6 +136,15 @@ class Fold:
             else:
                 self._take(event)
                 parts = self._parts
+
+    def _take_whole(self, events: list[Event]) -> bool:
+        """Take in an answer that was never streamed: there is nothing to put together."""
+        first, last = (events[0], events[-1]) if events else (None, None)
+        if not (isinstance(last, StreamEnd) and last.response is not None and isinstance(first, StreamStart)):
+            return False
+        self._reset()
+        self._start, self._end, self._whole = first, last, last.response
+        return True
 
     def _take(self, event: Event) -> None:
         match event:
