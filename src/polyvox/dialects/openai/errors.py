@@ -146,6 +146,9 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
     (re.compile(r"(?i)content (?:management )?policy|flagged (?:by|as)|safety system"), ContentPolicyError),
 )
 
+# What is said of a request under no status, in a stream.
+_CALLERS_FAULT: Final = frozenset({"invalid_request_error", "invalid_request", "bad_request", "badrequest"})
+
 # Bad output of the model, not of the caller: another try may go well (Groq).
 _WORTH_ANOTHER_TRY: Final = frozenset({"tool_use_failed", "json_validate_failed"})
 
@@ -263,7 +266,7 @@ def _classify(status: int | None, words: set[str], message: str) -> type[Provide
     if exact:
         return exact[0]
     if status is None:
-        return ServerError
+        return BadRequestError if words & _CALLERS_FAULT else ServerError
     return _STATUSES.get(status) or (ServerError if status >= 500 else BadRequestError)
 
 

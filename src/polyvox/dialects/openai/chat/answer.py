@@ -42,9 +42,10 @@ _FINISHES: Final = {
 }
 
 
-def encode_finish(finish: Finish | None) -> str:
-    """Return the wire's word for why an answer ended."""
-    return _FINISHES[finish.reason] if finish is not None else "stop"
+def encode_finish(finish: Finish | None, *, legacy: bool = False) -> str:
+    """Return the wire's word for why an answer ended; `legacy`: it has the old `function_call`."""
+    word = _FINISHES[finish.reason] if finish is not None else "stop"
+    return "function_call" if legacy and word == "tool_calls" else word
 
 
 def encode_response(response: GenerateResponse[Any]) -> bytes:
@@ -78,11 +79,12 @@ def marks(meta: Meta, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _choice(index: int, content: Sequence[Part], finish: Finish | None, meta: Meta) -> dict[str, Any]:
+    message = encode_message(content)
     return {
         "index": index,
-        "message": {**encode_message(content), **marks(meta, wire.MESSAGE)},
+        "message": {**message, **marks(meta, wire.MESSAGE)},
         "logprobs": encode_logprobs(content, meta),
-        "finish_reason": encode_finish(finish),
+        "finish_reason": encode_finish(finish, legacy="function_call" in message),
         **marks(meta, wire.CHOICE),
     }
 
@@ -100,12 +102,14 @@ def encode_message(content: Sequence[Part]) -> dict[str, Any]:
     reasoning = [part for part in content if isinstance(part, ReasoningPart)]
     if any(part.text for part in reasoning):
         message["reasoning_content"] = "\n\n".join(part.text for part in reasoning if part.text)
+    calls = [part for part in content if isinstance(part, ToolCall) and not part.executed]
+    for call in calls:
+        if is_legacy(call.meta):
+            message["function_call"] = {"name": call.name, "arguments": call.arguments}
     lists = {
         "reasoning_details": [item for part in reasoning for item in own(part.meta).get("reasoning_details", ())],
         "annotations": encode_annotations(texts),
-        "tool_calls": [
-            encode_call(part, part.arguments) for part in content if isinstance(part, ToolCall) and not part.executed
-        ],
+        "tool_calls": [encode_call(call, call.arguments) for call in calls if not is_legacy(call.meta)],
         "executed_tools": encode_executed(content),
     }
     message.update((name, items) for name, items in lists.items() if items)
@@ -144,6 +148,11 @@ def is_transcript(meta: Meta) -> bool:
     return bool(own(meta).get("transcript"))
 
 
+def is_legacy(meta: Meta) -> bool:
+    """Tell whether a call is the old `function_call`."""
+    return own(meta).get("form") == "function_call"
+
+
 def encode_annotations(texts: Iterable[TextPart]) -> list[dict[str, Any]]:
     """Return citations as annotations; offsets count from the start of all the message's text."""
     said: list[dict[str, Any]] = []
@@ -173,11 +182,10 @@ def encode_source(source: Source, offset: int) -> dict[str, Any]:
 
 def encode_search(sources: Iterable[SourcePart]) -> dict[str, Any]:
     """Return search results bound to no text as members of the envelope, as Perplexity writes them."""
-    results = [
-        {name: said for name, said in (("title", part.title), ("url", part.url), ("snippet", part.text)) if said}
-        | own(part.meta)
-        for part in sources
-    ]
+    results = []
+    for part in sources:
+        said = {"title": part.title, "url": part.url, "snippet": part.text}
+        results.append({name: value for name, value in said.items() if value is not None} | own(part.meta))
     if not results:
         return {}
     urls = [result["url"] for result in results if "url" in result]

@@ -94,7 +94,8 @@ class CallReader:
             self._hand_on(call.index, text, events)
 
     def _start(self, call: Call, events: list[Event]) -> None:
-        call.index = self._parts.start(ToolCall(call.id, call.name, kind=call.kind), events)
+        meta: Meta = {DIALECT: dict(call.meta)} if call.meta else {}
+        call.index = self._parts.start(ToolCall(call.id, call.name, kind=call.kind, meta=meta), events)
         if call.held:
             self._hand_on(call.index, call.held, events)
             call.held = ""

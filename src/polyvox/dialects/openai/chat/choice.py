@@ -76,8 +76,8 @@ class ChoiceReader:
             self._keep_logprobs(choice.logprobs, message)
         self._keep(choice, wire.CHOICE)
         if choice.finish_reason is not None:
-            # An empty word ends nothing: it may stand in every chunk.
-            self.finished = self.finished or bool(choice.finish_reason)
+            # An empty word may stand in every chunk: it ends a whole message only.
+            self.finished = self.finished or bool(choice.finish_reason) or message is choice.message
             self.finish_raw = choice.finish_reason or self.finish_raw or ""
 
     def feed_message(

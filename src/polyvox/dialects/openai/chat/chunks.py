@@ -25,6 +25,7 @@ from polyvox.dialects.openai.chat.answer import (
     encode_message,
     encode_search,
     encode_source,
+    is_legacy,
     is_transcript,
     marks,
     own,
@@ -64,6 +65,7 @@ class StreamEncoder:
         self._executed: dict[int, Part] = {}
         self._lengths: dict[int, int] = {}
         self._bytes: dict[int, bytearray] = {}
+        self._legacy: int | None = None
         self._gap = ""
         self._usage: Usage | None = None
 
@@ -131,6 +133,9 @@ class StreamEncoder:
             self._gap = "\n\n"
         self._parts[event.index] = part
         match part:
+            case ToolCall() if not part.executed and is_legacy(self._metas.get(event.index) or part.meta):
+                self._legacy = event.index
+                return [self._delta({"function_call": {"name": part.name, "arguments": part.arguments}})]
             case ToolCall() if not part.executed:
                 place = self._calls[event.index] = len(self._calls)
                 return [self._delta({"tool_calls": [{"index": place, **encode_call(part, part.arguments)}]})]
@@ -148,6 +153,8 @@ class StreamEncoder:
         place, part = self._calls.get(event.index), self._parts.get(event.index)
         if not isinstance(part, ToolCall):
             return []
+        if event.index == self._legacy:
+            return [self._delta({"function_call": {"arguments": event.arguments}})]
         if place is None:
             self._executed[event.index] = self._parts[event.index] = structs.replace(
                 part, arguments=part.arguments + event.arguments
@@ -196,7 +203,8 @@ class StreamEncoder:
         )
         if executed:
             frames.append(self._delta({"executed_tools": executed}))
-        facts = {"finish_reason": encode_finish(event.finish), **marks(event.meta, wire.CHOICE)}
+        word = encode_finish(event.finish, legacy=self._legacy is not None)
+        facts = {"finish_reason": word, **marks(event.meta, wire.CHOICE)}
         if (logprobs := encode_logprobs((), event.meta)) is not None:
             facts["logprobs"] = logprobs
         choice = {"index": 0, "delta": marks(event.meta, wire.MESSAGE), "logprobs": None, **facts}

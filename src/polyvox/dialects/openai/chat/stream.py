@@ -70,6 +70,7 @@ class StreamDecoder:
                 and choice.finish_reason is None
                 and choice.logprobs is None
                 and choice.error is None
+                and choice.message is None
                 and not choice.content_filter_results
             ):
                 main = self._main
@@ -137,10 +138,9 @@ class StreamDecoder:
             reader, made = self._main, events
         else:
             reader, made = self._aside.setdefault(choice.index, (ChoiceReader(), []))
-        # Perplexity sends the message so far beside each delta, others a last whole message: the deltas said the same.
-        message = choice.delta
-        if message is None and not reader.parts.count:
-            message = choice.message
+        # Perplexity sends the message so far beside each delta, and at times a whole answer as the only frame. As long
+        # as nothing was said the message is all there is; after that its deltas say the same.
+        message = choice.delta if reader.parts.count else choice.message or choice.delta
         reader.feed(choice, message, made)
 
     def close(self) -> list[Event]:

@@ -11,6 +11,8 @@ from polyvox.types.usage import Usage
 
 # https://docs.x.ai/docs/api-reference: `cost_in_usd_ticks`, 10^10 of them a dollar.
 _TICKS: Final = 10_000_000_000
+# Other places of cached tokens: DeepSeek's, Mistral's, Moonshot's, Anthropic's behind a proxy.
+_CACHED: Final = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
 
 
 def decode_usage(usage: dict[str, Any]) -> Usage:
@@ -25,17 +27,12 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
       `num_cached_tokens` or `cached_tokens`, (Anthropic behind a proxy) as `cache_read_input_tokens`.
     - The cost in dollars stands in `cost` (OpenRouter: a number; Perplexity: an object), or (xAI) in ticks.
     """
-    prompt, completion, total = (_count(usage, f"{name}_tokens") for name in ("prompt", "completion", "total"))
+    prompt = _count(usage, "prompt_tokens")
+    completion, total = _count(usage, "completion_tokens"), _count(usage, "total_tokens")
     told, made = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
-    reasoning = _first(_count(made, "reasoning_tokens"), _count(usage, "reasoning_tokens"))
-    cached = _first(
-        _count(told, "cached_tokens"),
-        _count(usage, "prompt_cache_hit_tokens"),
-        _count(usage, "num_cached_tokens"),
-        _count(usage, "cached_tokens"),
-        _count(usage, "cache_read_input_tokens"),
-    )
-    heard = _first(_count(told, "audio_tokens"), _count(usage, "audio_prompt_tokens"))
+    reasoning = _first(made, "reasoning_tokens", usage, "reasoning_tokens")
+    cached = _first(told, "cached_tokens", usage, *_CACHED)
+    heard = _first(told, "audio_tokens", usage, "audio_prompt_tokens")
     if prompt is not None and completion is not None and total is not None and total > prompt + completion:
         beside = total - prompt - completion
         if beside == heard and beside != reasoning:
@@ -48,11 +45,9 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
         input_tokens=prompt,
         output_tokens=completion,
         cache_read_tokens=cached,
-        cache_write_tokens=_first(
-            _count(told, "cache_write_tokens"),
-            _count(told, "cache_creation_input_tokens"),
-            _count(usage, "cache_creation_input_tokens"),
-        ),
+        cache_write_tokens=_first(told, "cache_write_tokens", usage, "cache_creation_input_tokens")
+        if "cache_creation_input_tokens" not in told
+        else _count(told, "cache_creation_input_tokens"),
         reasoning_tokens=reasoning,
         audio_input_tokens=heard,
         audio_output_tokens=_count(made, "audio_tokens"),
@@ -93,11 +88,20 @@ def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _count(owner: dict[str, Any], name: str) -> int | None:
     value = owner.get(name)
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, float) else None
 
 
-def _first(*counts: int | None) -> int | None:
-    return next((count for count in counts if count is not None), None)
+def _first(inner: dict[str, Any], name: str, outer: dict[str, Any], *names: str) -> int | None:
+    """Return the count in the details, else the first of its other places that has one."""
+    count = _count(inner, name) if inner else None
+    if count is not None:
+        return count
+    for other in names:
+        if other in outer and (count := _count(outer, other)) is not None:
+            return count
+    return None
 
 
 def _reported_cost(usage: dict[str, Any]) -> float | None:
