@@ -21,8 +21,10 @@ def install() -> None:
         print(f"POLYVOX_LOCAL_MODEL names {found.path}: nothing to install")
         return
     console = standard_error()
-    if not console.is_terminal:
-        print("fetching the local model …", file=sys.stderr)
+    if found.installed or not console.is_terminal:
+        # One that is there is only checked, which takes no time worth showing.
+        if not found.installed:
+            print("fetching the local model (98 MB) …", file=sys.stderr)
         path = fetch()
     else:
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
