@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tests.laws import reading_openai_chat
+from tests.laws import reading_anthropic, reading_openai_chat
 from tests.recordings import Exchange, recordings
 
+from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.base import Dialect
 from polyvox.dialects.openai.dialect import OPENAI
 from polyvox.errors import PolyvoxError
@@ -70,7 +71,7 @@ class Row(NamedTuple):
 
     def encode(self, events: list[Event]) -> list[bytes]:
         """Return the stream that a server would send for these events."""
-        encoder = self.dialect.generate.stream_encoder(GenerateRequest("m"))
+        encoder = self.dialect.generate.stream_encoder(GenerateRequest(model="m", messages=()))
         return [*encoder.feed(events), *encoder.close()]
 
     def response(self, events: list[Event]) -> GenerateResponse[Any]:
@@ -99,6 +100,14 @@ ROWS = [
         reading_openai_chat.read,
         reading_openai_chat.tell,
         reading_openai_chat.writable,
+    ),
+    Row(
+        ANTHROPIC,
+        ("anthropic.messages", "anthropic.rawPredict", "anthropic.streamRawPredict"),
+        SSEFramer,
+        reading_anthropic.read,
+        reading_anthropic.tell,
+        reading_anthropic.writable,
     ),
 ]
 
