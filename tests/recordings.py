@@ -1,7 +1,7 @@
 """The recorded exchanges, read once: what services really sent.
 
-They stand in the folder that `POLYVOX_RECORDINGS` names, or beside the repository. Nothing here knows a wire but for the
-one question whether a body is a stream, and that is answered by looking at the body, never at what a header claims.
+They stand in the folder that `POLYVOX_RECORDINGS` names, or beside the repository. Whether a body is a stream is told
+by looking at it, never by what a header claims.
 """
 
 from __future__ import annotations

@@ -14,7 +14,17 @@ from typing import Any
 from msgspec import structs
 
 from polyvox.types.generate import Finish, GenerateResponse
-from polyvox.types.parts import FilePart, Part, ReasoningPart, TextPart, ToolCall
+from polyvox.types.parts import (
+    FilePart,
+    Meta,
+    OpaquePart,
+    Part,
+    ReasoningPart,
+    SourcePart,
+    TextPart,
+    ToolCall,
+    ToolResult,
+)
 
 NAME = "openai"
 
@@ -150,6 +160,9 @@ def _tell_content(content: tuple[Part, ...]) -> dict[str, Any]:
 
 # Law 5: the losses that docs/dialects/openai-chat.md declares under "Answers", taken away.
 
+_NO_WORD = {"pause": "stop", "other": "stop"}
+_PLACES = (ReasoningPart, TextPart, FilePart, ToolCall, ToolResult, SourcePart)
+
 
 def writable(response: GenerateResponse[Any]) -> Any:
     """Return the answer as this wire can say it."""
@@ -162,14 +175,54 @@ def writable(response: GenerateResponse[Any]) -> Any:
             structs.replace(other, content=_writable_content(other.content), finish=_writable_finish(other.finish))
             for other in response.alternatives
         ),
+        meta=_without(response.meta, "created", "unread"),
         raw=None,
     )
 
 
+def _without(meta: Meta, *names: str) -> Meta:
+    own = {name: value for name, value in meta.get(NAME, {}).items() if name not in names}
+    return {NAME: own} if own else {}
+
+
 def _writable_finish(finish: Finish | None) -> Finish | None:
-    return None if finish is None else Finish(finish.reason)
+    return None if finish is None else Finish(_NO_WORD.get(finish.reason, finish.reason))
 
 
-def _writable_content(content: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Each kind of part joined, in the order in which the wire has room for them; where reasoning stood is not said."""
-    return content
+def _writable_content(content: tuple[Part, ...]) -> list[Part]:
+    """Texts of a kind joined, in the order in which the wire has room for the kinds."""
+    texts = [part for part in content if isinstance(part, TextPart) and not part.refusal]
+    refusals = [part for part in content if isinstance(part, TextPart) and part.refusal]
+    thoughts = [part for part in content if isinstance(part, ReasoningPart)]
+    rest = [part for part in content if not isinstance(part, TextPart | ReasoningPart | OpaquePart)]
+    joined: list[Part] = [_join_thoughts(thoughts)] if thoughts else []
+    spoken = [part for part in texts if part.meta.get(NAME, {}).get("transcript")]
+    for group in ([part for part in texts if part not in spoken], refusals, spoken):
+        joined += [_join(group)] if group else []
+    return joined + sorted(rest, key=lambda part: _PLACES.index(type(part)))
+
+
+def _join(texts: list[TextPart]) -> TextPart:
+    sources, offset = [], 0
+    for part in texts:
+        for source in part.sources:
+            start, end = (None if at is None else at + offset for at in (source.start, source.end))
+            sources.append(structs.replace(source, start=start, end=end))
+        offset += len(part.text)
+    tokens = [token for part in texts for token in part.logprobs or ()]
+    return structs.replace(
+        texts[0],
+        text="".join(part.text for part in texts),
+        sources=tuple(sources),
+        logprobs=tuple(tokens) or None,
+        meta=_without(texts[0].meta),
+    )
+
+
+def _join_thoughts(thoughts: list[ReasoningPart]) -> ReasoningPart:
+    details = [item for part in thoughts for item in part.meta.get(NAME, {}).get("reasoning_details", ())]
+    return ReasoningPart(
+        "\n\n".join(part.text for part in thoughts if part.text),
+        redacted=all(part.redacted for part in thoughts),
+        meta={NAME: {"reasoning_details": details}} if details else {},
+    )

@@ -69,10 +69,11 @@ class Row(NamedTuple):
             return events, error
         return events, None
 
-    def encode(self, events: list[Event]) -> list[bytes]:
-        """Return the stream that a server would send for these events."""
+    def encode(self, events: list[Event], *, at_once: bool = False) -> list[bytes]:
+        """Return the stream that a server would send for these events, one by one or all in one list."""
         encoder = self.dialect.generate.stream_encoder(GenerateRequest(model="m", messages=()))
-        return [*encoder.feed(events), *encoder.close()]
+        lists = [events] if at_once else [[event] for event in events]
+        return [*(frame for one in lists for frame in encoder.feed(one)), *encoder.close()]
 
     def response(self, events: list[Event]) -> GenerateResponse[Any]:
         folding = Fold()

@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from tests.recordings import recordings
 
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.request import decode_request, encode_body, encode_request
@@ -328,21 +327,16 @@ def canonical(body):
 
 # Law 10, recorded: what clients really sent to every service that speaks this wire.
 
-RECORDINGS = Path(os.environ.get("POLYVOX_RECORDINGS") or Path(__file__).parents[2].parent / "shared" / "wire")
-
 
 def _recorded():
-    for path in sorted(RECORDINGS.glob("*/*.json")):
-        exchange = json.loads(path.read_bytes())
-        body = exchange["request"].get("body")
-        if exchange["endpoint"] == "openai.chat" and isinstance(body, dict):
-            yield exchange["id"], body
+    for exchange in recordings("openai.chat"):
+        body = exchange.request.get("body")
+        if isinstance(body, dict):
+            yield exchange.id, body
 
 
 @pytest.mark.recordings
 def test_every_recorded_request_comes_back_as_it_was():
-    if not RECORDINGS.is_dir():
-        pytest.skip(f"no recordings at {RECORDINGS}: set POLYVOX_RECORDINGS")
     seen = 0
     for name, body in _recorded():
         request, stream = decode_request(json.dumps(body).encode())
@@ -363,8 +357,6 @@ def test_every_recorded_request_comes_back_as_it_was():
 
 @pytest.mark.recordings
 def test_every_recorded_conversation_is_in_normal_form_and_keeps_its_text():
-    if not RECORDINGS.is_dir():
-        pytest.skip(f"no recordings at {RECORDINGS}: set POLYVOX_RECORDINGS")
     for name, body in _recorded():
         request, _ = decode_request(json.dumps(body).encode())
         assert normalise(request.messages) == request.messages, name
