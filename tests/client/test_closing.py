@@ -160,18 +160,52 @@ def test_cancelling_the_task_closes_at_every_stage(stage: str) -> None:
         assert asyncio.run(scenario(server.url)) == ("Hel" if stage == "between events" else "")
 
 
-def test_another_task_closes_the_stream() -> None:
-    watched = Watched(FIRST)
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_task_closes_the_stream_at_every_stage(stage: str) -> None:
+    watched = STAGES[stage]()
 
-    async def scenario(url: str) -> None:
+    async def scenario(url: str) -> str:
         async with AsyncClient(providers=lab(url)) as client:
             stream = client.stream("lab/m", "Hi")
             task = asyncio.create_task(stream.drain())
-            while stream.response.text != "Hel":
+            while not watched.stalled.is_set():
                 await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
             await stream.close()
             with pytest.raises(Cancelled):
                 await task
+            assert await asyncio.to_thread(watched.left.wait, AT_ONCE)
+            return stream.response.text
+
+    with LoopbackServer(watched) as server:
+        assert asyncio.run(scenario(server.url)) == ("Hel" if stage == "between events" else "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_another_thread_closes_the_stream_at_every_stage(stage: str) -> None:
+    watched = STAGES[stage]()
+    with LoopbackServer(watched) as server:
+        stream = Client(providers=lab(server.url)).stream("lab/m", "Hi")
+        join = in_background(stream.drain)
+        assert watched.stalled.wait(AT_ONCE)
+        time.sleep(0.05)
+        stream.close()
+        with pytest.raises(Cancelled):
+            join(AT_ONCE)
+        assert watched.left.wait(AT_ONCE)
+    assert stream.response.text == ("Hel" if stage == "between events" else "")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dropping_an_async_stream_with_its_task_closes_at_every_stage(stage: str) -> None:
+    watched = STAGES[stage]()
+
+    async def scenario(url: str) -> None:
+        async with AsyncClient(providers=lab(url)) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    async for _ in client.stream("lab/m", "Hi"):
+                        pass
             assert await asyncio.to_thread(watched.left.wait, AT_ONCE)
 
     with LoopbackServer(watched) as server:
