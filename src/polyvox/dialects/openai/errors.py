@@ -161,7 +161,7 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     except DecodeError:
         held = None
     if held is None:
-        text = _readable(body)
+        text = "" if body.strip() == b"null" else _readable(body)
         error = _classify(status, set(), text)(
             text or f"the provider answered {status} without saying why", status=status
         )
@@ -194,7 +194,7 @@ def error_of(held: Any, *, status: int | None) -> ProviderError:
     outer: dict[str, Any] = held if isinstance(held, dict) else {"error": held}
     inner = outer.get("error")
     facts: dict[str, Any] = inner if isinstance(inner, dict) else outer
-    message = _message(outer, facts)
+    message = _message(outer, facts).encode("utf-8", "replace").decode()  # a lone surrogate could not be shown
     metadata = facts.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"  # OpenRouter: what the service behind it said
@@ -279,7 +279,8 @@ def _read_details(error: ProviderError, facts: dict[str, Any], message: str) -> 
         delay = detail.get("retryDelay")
         if isinstance(delay, str):
             error.retry_after = parse_duration(delay)
-        for violation in detail.get("violations") or ():
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
             if isinstance(violation, dict) and "PerDay" in str(violation.get("quotaId")):
                 error.retryable = False
 
