@@ -83,7 +83,7 @@ def encode_request(request: GenerateRequest, quirks: AnthropicQuirks, *, stream:
 def _is_said(adjustment: Adjustment, body: JSONObject) -> bool:
     """Tell whether what was dropped stands in the body after all: the residue or the options put it there."""
     member = _MEMBERS.get(adjustment.setting, adjustment.setting)
-    return adjustment.kind == "dropped" and member not in ("messages", "reasoning") and member in body
+    return adjustment.kind == "dropped" and member not in ("messages", "reasoning", "metadata") and member in body
 
 
 def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -> JSONObject:
