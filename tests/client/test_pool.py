@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.loopback import LoopbackServer, chat, error, sequence
 
 from polyvox import AsyncClient, Client
-from tests.loopback import LoopbackServer, chat, error, sequence
 
 DESCRIPTORS = Path("/proc/self/fd")
 
