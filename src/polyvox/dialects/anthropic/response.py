@@ -67,7 +67,7 @@ def _decode_blocks(blocks: list[Any], body: bytes) -> tuple[Part, ...]:
         if len(inputs) == len(blocks):
             texts = [bytes(one.input).decode("utf-8", "replace") for one in inputs]
     return tuple(
-        decode_block(block, calls, text if "input" in block else None)
+        decode_block(block, calls, text if block.get("input") is not None else None)
         for block, text in zip(blocks, texts, strict=True)
         if isinstance(block, dict)
     )
