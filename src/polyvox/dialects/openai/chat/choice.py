@@ -86,6 +86,8 @@ class ChoiceReader:
         """Take in one delta, or a whole message."""
         if message.reasoning_content or message.reasoning or message.reasoning_details:
             self._feed_reasoning(message, events, whole=whole)
+            if whole:
+                self._end_reasoning(events)
         content = message.content
         if content:
             if isinstance(content, str):
@@ -153,9 +155,8 @@ class ChoiceReader:
     def _write_text(self, text: str, tokens: tuple[TokenLogprob, ...] | None, events: list[Event]) -> None:
         if not (text or tokens):
             return
-        if self._listed and self.reasoning is not None:
-            self.parts.end(self.reasoning, events, self._closing_reasoning())
-            self.reasoning = None
+        if self._listed:
+            self._end_reasoning(events)
         if self.text is None:
             self.text = self.parts.start(TextPart(""), events)
             events.extend(SourceDelta(self.text, source) for source in self._sources)
@@ -236,6 +237,11 @@ class ChoiceReader:
         text = self.parts.join(self.reasoning, text)
         if text:
             events.append(ReasoningDelta(self.reasoning, text))
+
+    def _end_reasoning(self, events: list[Event]) -> None:
+        if self.reasoning is not None:
+            self.parts.end(self.reasoning, events, self._closing_reasoning())
+            self.reasoning = None
 
     def _closing_reasoning(self) -> Meta:
         marks, details = self._reasoning_meta, self._details.close()
