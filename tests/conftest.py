@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
-from polyvox.providers import openai, openai_compatible
+from polyvox.registry.providers import ProviderRegistry
 from tests.callers import AsyncCaller, SyncCaller
 
+_BUILT_IN = ProviderRegistry().list()
 _OWN = ("POLYVOX_CONFIG", "POLYVOX_DEBUG")
 
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No keys, no configuration of the user's own, no proxies: each test says what it needs."""
-    for provider in (openai.PROVIDER, openai_compatible.PROVIDER):
+    for provider in _BUILT_IN:
         for variable in (*provider.env, *provider.base_url_env, *provider.header_env.values()):
             monkeypatch.delenv(variable, raising=False)
     for variable in _OWN:

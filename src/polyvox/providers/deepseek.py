@@ -1,0 +1,63 @@
+"""DeepSeek. https://api-docs.deepseek.com
+
+Thinking is on by default; prices double at peak hours, so no cost is computed here.
+"""
+
+from __future__ import annotations
+
+from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
+
+PROVIDER = Provider(
+    name="deepseek",
+    title="DeepSeek",
+    base_url="https://api.deepseek.com",
+    env=("DEEPSEEK_API_KEY",),
+    operations={"generate": Endpoint("openai")},
+    quirks={
+        "openai": {
+            "max_tokens_field": "max_tokens",
+            "user_field": "user",
+            "system_role": "system",
+            "settings": {"n": "refuse", "seed": "refuse"},
+            "reasoning_form": "thinking",
+            "reasoning_efforts": ("low", "high", "max"),
+            "reasoning_field": "reasoning_content",
+            # A turn with tool calls is refused without its reasoning, an empty one included.
+            "reasoning_required": True,
+            "text_content": "string",
+            "json_schema": False,
+            "custom_tools": False,
+        }
+    },
+    default_model="deepseek-flash",
+    links={
+        "keys": "https://platform.deepseek.com/api_keys",
+        "models": "https://api-docs.deepseek.com/quick_start/pricing",
+    },
+)
+
+_CAPABILITIES = ("streaming", "tools", "parallel_tools", "reasoning")
+
+MODELS = (
+    ModelConfig(
+        id="deepseek-flash",
+        provider="deepseek",
+        home=True,
+        aliases=("deepseek",),
+        context_tokens=1_000_000,
+        output_tokens=384_000,
+        input_modalities=("text", "image"),
+        capabilities=_CAPABILITIES,
+        efforts=("none", "low", "high", "max"),
+    ),
+    ModelConfig(
+        id="deepseek-v4-pro",
+        provider="deepseek",
+        home=True,
+        context_tokens=1_000_000,
+        output_tokens=384_000,
+        capabilities=_CAPABILITIES,
+        efforts=("none", "low", "high", "max"),
+    ),
+)
