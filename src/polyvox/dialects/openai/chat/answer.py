@@ -158,7 +158,7 @@ def encode_annotations(texts: Iterable[TextPart]) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = []
     offset = 0
     for part in texts:
-        if not part.refusal:
+        if not part.refusal and not is_transcript(part.meta):
             said += [encode_source(source, offset) for source in part.sources]
             offset += len(part.text)
     return said

@@ -41,6 +41,7 @@ class ChoiceReader:
         "_calls",
         "_details",
         "_files",
+        "_hidden",
         "_listed",
         "_reasoning_meta",
         "_refusal",
@@ -57,6 +58,7 @@ class ChoiceReader:
         self.parts = Parts()
         self.text: int | None = None  # the open text part; read by the decoder's fast path
         self.reasoning: int | None = None
+        self._hidden = False
         self._refusal: int | None = None
         self._calls = CallReader(self.parts)
         self._files = FileReader(self.parts)
@@ -221,8 +223,11 @@ class ChoiceReader:
         if not details:
             return
         said = "field" in self._reasoning_meta  # then its items say the same again
+        hidden = not any(readable(item) for item in details)
+        if self._hidden and not hidden:
+            self._end_reasoning(events)
         if self.reasoning is None:
-            hidden = not any(readable(item) for item in details)
+            self._hidden = hidden
             self.reasoning = self.parts.start(ReasoningPart("", redacted=hidden), events)
         for item in details:
             text = "" if said else self.parts.join(self.reasoning, readable(item))
@@ -231,6 +236,8 @@ class ChoiceReader:
             self._details.feed(item, whole=whole)
 
     def _write_reasoning(self, text: str, field: str, events: list[Event]) -> None:
+        if self._hidden:
+            self._end_reasoning(events)  # what comes now can be read: it is another part
         if self.reasoning is None:
             self.reasoning = self.parts.start(ReasoningPart(""), events)
         self._reasoning_meta.setdefault("field", field)
@@ -242,6 +249,7 @@ class ChoiceReader:
         if self.reasoning is not None:
             self.parts.end(self.reasoning, events, self._closing_reasoning())
             self.reasoning = None
+            self._hidden = False
 
     def _closing_reasoning(self) -> Meta:
         marks, details = self._reasoning_meta, self._details.close()

@@ -66,6 +66,7 @@ class StreamEncoder:
         self._lengths: dict[int, int] = {}
         self._bytes: dict[int, bytearray] = {}
         self._legacy: int | None = None
+        self._thought = False  # whether reasoning was said: what is said after it in another part stands apart
         self._gap = ""
         self._usage: Usage | None = None
 
@@ -84,7 +85,7 @@ class StreamEncoder:
                 frames.append(self._text(event))
             case ReasoningDelta():
                 frames.append(self._delta({"reasoning_content": self._gap + event.text}))
-                self._gap = ""
+                self._gap, self._thought = "", True
             case ToolCallDelta():
                 frames += self._call_delta(event)
             case FileDelta():
@@ -121,15 +122,15 @@ class StreamEncoder:
         logprobs = None
         if event.logprobs:
             logprobs = {"content": None, "refusal": None, name: [encode_logprob(token) for token in event.logprobs]}
-        if not refused:
-            self._lengths[event.index] = self._lengths.get(event.index, 0) + len(event.text)
         if is_transcript(self._metas.get(event.index) or (part.meta if part is not None else {})):
             return self._delta({"audio": {"transcript": event.text}}, logprobs=logprobs)
+        if not refused:
+            self._lengths[event.index] = self._lengths.get(event.index, 0) + len(event.text)
         return self._delta({name: event.text}, logprobs=logprobs)
 
     def _start(self, event: PartStart) -> list[bytes]:
         part = event.part
-        if isinstance(part, ReasoningPart) and any(isinstance(known, ReasoningPart) for known in self._parts.values()):
+        if isinstance(part, ReasoningPart) and self._thought:
             self._gap = "\n\n"
         self._parts[event.index] = part
         match part:
