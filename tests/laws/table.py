@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tests.laws import reading_anthropic, reading_openai_chat
-from tests.recordings import Exchange, recordings
-
 from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.base import Dialect
 from polyvox.dialects.openai.dialect import OPENAI
@@ -17,6 +14,8 @@ from polyvox.framing.sse import SSEFramer
 from polyvox.types.events import Event, StreamEnd
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse
+from tests.laws import reading_anthropic, reading_openai_chat
+from tests.recordings import Exchange, recordings
 
 
 class Row(NamedTuple):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from tests.laws.table import ROWS, Row
 
 from polyvox.errors import InterruptedCallError
 from polyvox.framing.base import Frame
 from polyvox.types.generate import GenerateResponse
+from tests.laws.table import ROWS, Row
 
 pytestmark = [pytest.mark.recordings, pytest.mark.parametrize("row", ROWS, ids=repr)]
 

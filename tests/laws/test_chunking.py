@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tests.laws.table import ROWS, Row
 
 pytestmark = [pytest.mark.recordings, pytest.mark.parametrize("row", ROWS, ids=repr)]

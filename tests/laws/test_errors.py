@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.laws.table import ROWS, Row
 
 from polyvox.errors import LimitError, PolyvoxError, ProviderError, ServerError, TransportError
 from polyvox.framing import json
 from polyvox.framing.base import Frame
+from tests.laws.table import ROWS, Row
 
 
 def _below(kind: type[PolyvoxError]) -> Iterator[type[PolyvoxError]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from tests.laws.grammar import broken
-from tests.laws.table import ROWS, Row
-from tests.types.strategies import answers
 
 from polyvox.types.events import PartEnd, PartStart, StreamEnd, StreamStart, TextDelta, ToolCallDelta
 from polyvox.types.fold import unfold
 from polyvox.types.parts import TextPart, ToolCall
+from tests.laws.grammar import broken
+from tests.laws.table import ROWS, Row
+from tests.types.strategies import answers
 
 TEXT = PartStart(0, TextPart(""))
 

@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.laws.table import ROWS, Row
-from tests.recordings import Exchange
 
 from polyvox.errors import (
     AuthenticationError,
@@ -19,6 +17,8 @@ from polyvox.errors import (
     RateLimitError,
     ServerError,
 )
+from tests.laws.table import ROWS, Row
+from tests.recordings import Exchange
 
 pytestmark = [pytest.mark.recordings, pytest.mark.parametrize("row", ROWS, ids=repr)]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.laws.grammar import broken
-from tests.laws.table import ROWS, Row, as_streamed
 
 from polyvox.types.fold import unfold
+from tests.laws.grammar import broken
+from tests.laws.table import ROWS, Row, as_streamed
 
 pytestmark = [pytest.mark.recordings, pytest.mark.parametrize("row", ROWS, ids=repr)]
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from tests.recordings import recordings
 
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.request import decode_request, encode_body, encode_request
@@ -23,6 +22,7 @@ from polyvox.types.messages import Message
 from polyvox.types.normalise import normalise
 from polyvox.types.parts import FileId, FilePart, ReasoningPart, TextPart, ToolCall, ToolResult, Url
 from polyvox.types.tools import AllowedTools, Grammar, NamedTool, Tool
+from tests.recordings import recordings
 
 PLAIN = OpenAIQuirks()
 

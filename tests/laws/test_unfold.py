@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from msgspec import structs
-from tests.laws.grammar import broken
-from tests.laws.table import ROWS, Row, as_streamed
-from tests.types.strategies import answers
 
 from polyvox.types.fold import fold, unfold
 from polyvox.types.parts import ToolCall
+from tests.laws.grammar import broken
+from tests.laws.table import ROWS, Row, as_streamed
+from tests.types.strategies import answers
 
 
 @given(answers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.recordings import recordings
 
 from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.anthropic.quirks import AnthropicQuirks
@@ -17,6 +16,7 @@ from polyvox.types.generate import GenerateRequest, Output, PromptCache
 from polyvox.types.messages import Message, assistant, system, tool, user
 from polyvox.types.parts import FileId, FilePart, ReasoningPart, TextPart, ToolCall, ToolResult, Url
 from polyvox.types.tools import NamedTool, Tool
+from tests.recordings import recordings
 
 anthropic = pytest.importorskip("anthropic")
 httpx2 = pytest.importorskip("httpx2")

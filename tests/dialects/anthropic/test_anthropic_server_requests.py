@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from tests.recordings import recordings
 
 from polyvox.dialects.anthropic.quirks import AnthropicQuirks
 from polyvox.dialects.anthropic.request import decode_request, encode_request
@@ -28,6 +27,7 @@ from polyvox.types.parts import (
     Url,
 )
 from polyvox.types.tools import NamedTool, Tool
+from tests.recordings import recordings
 
 PLAIN = AnthropicQuirks()
 ENDPOINTS = ("anthropic.messages", "anthropic.rawPredict", "anthropic.streamRawPredict")

@@ -6,8 +6,6 @@ import base64
 import json
 
 import pytest
-from tests.dialects.openai.bodies import answer_of, events_of
-from tests.laws.table import as_streamed
 
 from polyvox.dialects.openai.chat.answer import encode_response
 from polyvox.dialects.openai.chat.chunks import StreamEncoder
@@ -42,6 +40,8 @@ from polyvox.types.parts import (
     Url,
 )
 from polyvox.types.usage import Usage
+from tests.dialects.openai.bodies import answer_of, events_of
+from tests.laws.table import as_streamed
 
 REQUEST = GenerateRequest(model="m", messages=())
 

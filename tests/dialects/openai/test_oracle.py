@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 import pytest
-from tests.recordings import Exchange, recordings
 
 from polyvox.dialects.openai.chat.response import decode_response
 from polyvox.dialects.openai.chat.stream import StreamDecoder
@@ -28,6 +27,7 @@ from polyvox.errors import (
 from polyvox.framing.sse import SSEFramer
 from polyvox.types.fold import fold
 from polyvox.types.generate import GenerateResponse
+from tests.recordings import Exchange, recordings
 
 openai = pytest.importorskip("openai")
 httpx2 = pytest.importorskip("httpx2")

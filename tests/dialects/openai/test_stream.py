@@ -6,8 +6,6 @@ import base64
 import json
 
 import pytest
-from tests.dialects.openai.bodies import DONE, answer_of, chunk, events_of, frame
-from tests.laws.grammar import broken
 
 from polyvox.dialects.openai.chat.stream import StreamDecoder
 from polyvox.errors import BadRequestError, InterruptedCallError, OverloadedError, ServerError
@@ -35,6 +33,8 @@ from polyvox.types.parts import (
     ToolCall,
     ToolResult,
 )
+from tests.dialects.openai.bodies import DONE, answer_of, chunk, events_of, frame
+from tests.laws.grammar import broken
 
 
 def call_piece(index=0, *, id=None, name=None, arguments=None, **facts):  # noqa: A002 - the wire's word

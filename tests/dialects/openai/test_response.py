@@ -6,7 +6,6 @@ import base64
 import json
 
 import pytest
-from tests.dialects.openai.bodies import body, read
 
 from polyvox.dialects.openai.chat.response import decode_response
 from polyvox.errors import DecodeError, OverloadedError, RateLimitError, ServerError
@@ -24,6 +23,7 @@ from polyvox.types.parts import (
     Url,
 )
 from polyvox.types.usage import Usage
+from tests.dialects.openai.bodies import body, read
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
