@@ -172,7 +172,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "__version__",
     "Adjustment",
     "AllowedTools",
     "Alternative",
@@ -245,6 +244,7 @@ __all__ = [
     "Url",
     "Usage",
     "UsageUpdate",
+    "__version__",
     "assistant",
     "generate",
     "stream",
