@@ -67,16 +67,18 @@ class CallReader:
 
     def _find(self, piece: wire.ToolCall, place: int, whole: bool) -> Call:
         """Find the call a piece belongs to: by index; without one, by its id; without that, it is the last one."""
+        held = piece.custom if piece.function is None else piece.function
+        name = held.name if held is not None else None
         index: Any = place if whole else piece.index
-        named = piece.function is not None and bool(piece.function.name)
         if index is None:
-            index = piece.id or (f"place {place}" if named or self._last is None else None)
-            if index is None and self._last is not None:
+            if not (piece.id or name) and self._last is not None:
                 return self._last
+            # A name without an id begins a call: those who send no index send their calls whole.
+            index = piece.id or f"nameless {len(self._calls)}"
         call = self._calls.get(index)
-        if call is not None and named and piece.id and call.id and piece.id != call.id:
+        if call is not None and name and not whole and _differs(call, piece.id, name):
             # Another call under the same index: some services give every call the index 0.
-            self._calls[f"{index} {call.id}"] = self._calls.pop(index)
+            self._calls[f"{index} {len(self._calls)}"] = self._calls.pop(index)
             call = None
         if call is None:
             call = self._calls[index] = Call()
@@ -88,7 +90,8 @@ class CallReader:
             call.name = name
         if call.index is None:
             call.held += text
-            if call.name:
+            # An id may come after the name; once there are arguments it is waited for no longer.
+            if call.name and (call.id or call.held):
                 self._start(call, events)
         elif text:
             self._hand_on(call.index, text, events)
@@ -125,7 +128,7 @@ class CallReader:
     def close(self, events: list[Event], metas: dict[int, Meta]) -> None:
         """Start what never got a name, hand on executed calls, and say in `metas` what is kept of each call."""
         for call in self._calls.values():
-            if call.index is None and (call.id or call.held):
+            if call.index is None and (call.id or call.name or call.held):
                 self._start(call, events)
             if call.index is not None and call.meta:
                 metas[call.index] = {DIALECT: call.meta}
@@ -138,3 +141,10 @@ class CallReader:
             if output is not None:
                 result = ToolResult(call_id, name, (TextPart(arguments_text(output)),))
                 self._parts.whole(result, events)
+
+
+def _differs(call: Call, call_id: str | None, name: str) -> bool:
+    """Tell whether a piece with a name, and perhaps an id, is of another call than the one begun under its index."""
+    if call_id:
+        return bool(call.id) and call_id != call.id
+    return bool(call.name) and name != call.name

@@ -94,8 +94,8 @@ class ChoiceReader:
         if content:
             if isinstance(content, str):
                 self._write_text(content, decode_logprobs(logprobs, "content"), events)
-            elif isinstance(content, list):
-                for item in content:
+            else:
+                for item in content if isinstance(content, list) else [content]:
                     self._feed_item(item, events)
         elif logprobs and content == "":
             self._write_text("", decode_logprobs(logprobs, "content"), events)
@@ -169,6 +169,9 @@ class ChoiceReader:
 
     def _feed_item(self, item: Any, events: list[Event]) -> None:
         """Take in an item of a content that is a list (Mistral's thinking and text; pictures elsewhere)."""
+        if isinstance(item, str):
+            self._write_text(item, None, events)
+            return
         kind = item.get("type") if isinstance(item, dict) else None
         if kind == "text" and isinstance(item.get("text"), str):
             self._write_text(item["text"], None, events)

@@ -7,7 +7,7 @@ choices other than 0 are folded aside. https://platform.openai.com/docs/api-refe
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,6 +25,8 @@ from polyvox.types.generate import Alternative
 from polyvox.types.usage import Usage
 
 _decode_chunk = msgspec.json.Decoder(wire.Chunk).decode
+_NOTHING: Final = wire.Message()
+"""A delta with none of the members that we read. Compared with it whole, no member can be forgotten."""
 
 
 class StreamDecoder:
@@ -60,6 +62,13 @@ class StreamDecoder:
             and chunk.error is None
             and chunk.x_groq is None
             and chunk.citations is None
+            and chunk.search_results is None
+            and chunk.moderation is None
+            and chunk.prompt_filter_results is None
+            and chunk.timings is None
+            and chunk.time_info is None
+            and chunk.latency_checkpoint is None
+            and chunk.related_questions is None
             and frame.event is None
         ):
             choice = choices[0]
@@ -71,31 +80,24 @@ class StreamDecoder:
                 and choice.logprobs is None
                 and choice.error is None
                 and choice.message is None
+                and choice.native_finish_reason is None
+                and choice.stop_reason is None
                 and not choice.content_filter_results
             ):
-                main = self._main
-                content = delta.content
-                if (
-                    type(content) is str
-                    and content
-                    and main.text is not None
-                    and delta.tool_calls is None
-                    and delta.reasoning_content is None
-                    and delta.reasoning is None
-                    and delta.reasoning_details is None
-                    and delta.function_call is None
-                    and delta.annotations is None
-                    and delta.audio is None
-                    and delta.images is None
-                    and not delta.refusal
-                    and content[-1] < "\ud800"
-                    and not main.parts.mends
-                ):
-                    return [TextDelta(main.text, content)]
-                events: list[Event] = []
-                main.feed_message(delta, None, events)
-                return events
+                return self._feed_delta(delta)
         return self._feed_chunk(chunk, frame)
+
+    def _feed_delta(self, delta: wire.Message) -> list[Event]:
+        main = self._main
+        content = delta.content
+        if type(content) is str and content and main.text is not None:
+            delta.content = None
+            if delta == _NOTHING and content[-1] < "\ud800" and not main.parts.mends:
+                return [TextDelta(main.text, content)]
+            delta.content = content
+        events: list[Event] = []
+        main.feed_message(delta, None, events)
+        return events
 
     def _feed_odd(self, frame: Frame) -> list[Event]:
         """Take in what the typed decoder cannot read: the end mark, an odd field, a half of a character."""
