@@ -11,21 +11,18 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from polyvox.dialects._media import ANY_AUDIO
-from polyvox.dialects.openai.chat.content import decode_part, encode_content, encode_part, in_place
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
+from polyvox.dialects._reading import (
     JSONObject,
-    made,
-    mark,
-    own,
     read_list,
     read_object,
     read_text,
     read_word,
     refuse,
-    rest,
     take,
 )
+from polyvox.dialects.openai.chat.content import decode_part, encode_content, encode_part, in_place
+from polyvox.dialects.openai.chat.encoding import Encoding
+from polyvox.dialects.openai.chat.fields import made, mark, own, rest
 from polyvox.errors import UnsupportedError
 from polyvox.types.parts import (
     FileId,

@@ -29,21 +29,16 @@ from polyvox.dialects._media import (
     name_of_media_type,
     sniff,
 )
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
-    CUT,
-    DIALECT,
+from polyvox.dialects._reading import (
     JSONObject,
-    made,
-    mark,
-    own,
     read_list,
     read_object,
     read_text,
     refuse,
-    rest,
     take,
 )
+from polyvox.dialects.openai.chat.encoding import Encoding
+from polyvox.dialects.openai.chat.fields import CUT, DIALECT, made, mark, own, rest
 from polyvox.errors import UnsupportedError
 from polyvox.types.parts import FileId, FilePart, OpaquePart, Part, ReasoningPart, SourcePart, TextPart, Url
 

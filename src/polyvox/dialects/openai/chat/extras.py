@@ -6,12 +6,11 @@ raised: an odd citation does not kill an answer.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.framing import json
 from polyvox.types.parts import Source, TokenLogprob
-
-DIALECT: Final = "openai"
 
 
 def readable(item: Any) -> str:

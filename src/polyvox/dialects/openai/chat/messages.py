@@ -12,24 +12,19 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from polyvox.dialects.openai.chat.assistant import KNOWN as ASSISTANT_KNOWN
-from polyvox.dialects.openai.chat.assistant import decode_assistant, encode_assistant
-from polyvox.dialects.openai.chat.content import decode_content, encode_content, in_place
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
-    CUT,
-    DIALECT,
+from polyvox.dialects._reading import (
     JSONObject,
-    made,
-    mark,
-    own,
     read_list,
     read_object,
     read_text,
     read_word,
-    rest,
     take,
 )
+from polyvox.dialects.openai.chat.assistant import KNOWN as ASSISTANT_KNOWN
+from polyvox.dialects.openai.chat.assistant import decode_assistant, encode_assistant
+from polyvox.dialects.openai.chat.content import decode_content, encode_content, in_place
+from polyvox.dialects.openai.chat.encoding import Encoding
+from polyvox.dialects.openai.chat.fields import CUT, DIALECT, made, mark, own, rest
 from polyvox.errors import UnsupportedError
 from polyvox.types.messages import Message
 from polyvox.types.normalise import normalise

@@ -11,11 +11,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from polyvox.dialects._residue import difference, foreign_residue, restore
-from polyvox.dialects.base import Needed, WireRequest
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
-    DIALECT,
+from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
     read_list,
@@ -24,6 +20,10 @@ from polyvox.dialects.openai.chat.fields import (
     refuse,
     take,
 )
+from polyvox.dialects._residue import difference, foreign_residue, restore
+from polyvox.dialects.base import Needed, WireRequest
+from polyvox.dialects.openai.chat.encoding import Encoding
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.messages import decode_messages, encode_messages
 from polyvox.dialects.openai.chat.settings import decode_settings, encode_settings
 from polyvox.dialects.openai.chat.tools import (

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, get_args
 
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
+from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
     read_number,
@@ -21,6 +20,7 @@ from polyvox.dialects.openai.chat.fields import (
     read_whole,
     take,
 )
+from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.types.generate import AudioOutput, Effort, GenerateRequest, Output, PromptCache, Reasoning
 
 LADDER: Final[tuple[str, ...]] = get_args(Effort)

@@ -10,20 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.dialects.openai.chat.fields import (
+from polyvox.dialects._reading import (
     JSONObject,
-    made,
-    mark,
-    own,
     read_flag,
     read_list,
     read_object,
     read_text,
     read_word,
-    rest,
     take,
 )
+from polyvox.dialects.openai.chat.encoding import Encoding
+from polyvox.dialects.openai.chat.fields import made, mark, own, rest
 from polyvox.errors import UnsupportedError
 from polyvox.types.tools import AllowedTools, Grammar, NamedTool, Tool, ToolChoice
 
