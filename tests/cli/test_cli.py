@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,9 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.loopback import LoopbackServer, chat, chat_chunk, error, json_chat, sse_chat, sse_frames, unused_url
+from tests.loopback import (
+    LoopbackServer,
+    chat,
+    chat_chunk,
+    error,
+    json_chat,
+    sse_chat,
+    sse_frames,
+    stall_after,
+    unused_url,
+)
 
 from polyvox.cli.app import run_app
+from polyvox.io.local_files import installed_path
 
 KEY = "sk-canary-0123456789abcdef"
 
@@ -22,7 +35,7 @@ KEY = "sk-canary-0123456789abcdef"
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Configure a provider `lab` at a URL, in a directory of its own, with nothing piped in."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
 
     def configure(url: str) -> None:
         (tmp_path / "polyvox.toml").write_text(
@@ -209,7 +222,7 @@ def test_providers_say_what_is_configured_and_never_the_key(lab: Any, capsys: An
 
     assert KEY not in plain and "OPENAI_API_KEY" in plain
     assert (found["openai"]["configured"], found["openai"]["key"]) == (True, "from OPENAI_API_KEY")
-    assert (found["lab"]["configured"], found["lab"]["key"]) == (True, "from configuration")
+    assert (found["lab"]["configured"], found["lab"]["key"]) == (True, "from polyvox.toml")
     assert found["local"]["key"] == "needs none" and not found["openai_compatible"]["configured"]
 
 
@@ -232,7 +245,7 @@ def test_with_no_key_and_no_configuration_the_local_model_is_asked(
     monkeypatch.setenv("POLYVOX_DATA_DIR", str(tmp_path / "data"))
     assert run_app(["run", "Hi"]) == 2
     said = capsys.readouterr().err
-    assert "polyvox local install" in said
+    assert "polyvox local install" in said and "set a provider's key" in said
 
 
 def test_version_loads_nothing_heavy() -> None:
@@ -268,3 +281,125 @@ def test_a_reader_that_has_had_enough_ends_the_command_quietly(lab: Any, tmp_pat
         )
         assert server.wait_connections(0)
     assert (done.stdout, done.stderr) == ("line\n", "")
+
+
+def test_ctrl_c_ends_run_with_130_what_came_and_a_closed_connection(lab: Any, tmp_path: Path) -> None:
+    with LoopbackServer(stall_after(chat_chunk({"role": "assistant", "content": "Half an ans"}))) as server:
+        lab(server.url)
+        running = subprocess.Popen(
+            [sys.executable, "-m", "polyvox.cli", "run", "Hi"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert running.stdout is not None
+        came = running.stdout.read(len("Half an ans"))
+        running.send_signal(signal.SIGINT)
+        rest, said = running.communicate(timeout=10)
+        assert server.wait_connections(0)
+    assert (came + rest, running.returncode) == ("Half an ans\n", 130)
+    assert said.strip() == ""
+
+
+def test_options_of_the_providers_own_are_sent(lab: Any, capsys: Any) -> None:
+    with LoopbackServer(chat("ok")) as server:
+        lab(server.url)
+        assert run_app(["run", "-o", "store=false", "-o", "verbosity=low", "Hi"]) == 0
+        assert run_app(["run", "-o", "store", "Hi"]) == 2
+    body = server.requests[0].json()
+    assert (body["store"], body["verbosity"]) == (False, "low")
+    assert "write name=value" in capsys.readouterr().err
+
+
+def test_reasoning_is_shown_when_asked_for_streamed_or_not(lab: Any, capsys: Any) -> None:
+    with LoopbackServer(json_chat("Four.", reasoning_content="Two and two.")) as server:
+        lab(server.url)
+        assert run_app(["run", "--no-stream", "--show-reasoning", "Hi"]) == 0
+        shown = capsys.readouterr()
+        assert run_app(["run", "--no-stream", "Hi"]) == 0
+        hidden = capsys.readouterr()
+    assert (shown.out, shown.err) == ("Four.\n", "Two and two.\n")
+    assert (hidden.out, hidden.err) == ("Four.\n", "")
+
+
+def test_what_a_file_holds_decides_not_its_ending(lab: Any, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "main.mpeg").write_text("const x: number = 1")
+    (tmp_path / "picture").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\x00" * 20)
+    (tmp_path / "data.bin").write_bytes(b"\x00\x01\x02\xff")
+    with LoopbackServer(chat("ok")) as server:
+        lab(server.url)
+        assert run_app(["run", "-f", "main.mpeg", "-f", "picture", "What is it?"]) == 0
+        assert run_app(["run", "-f", "data.bin", "What is it?"]) == 2
+    picture, text = server.requests[0].json()["messages"][0]["content"]
+    assert picture["image_url"]["url"].startswith("data:image/png;base64,") and "const x" in text["text"]
+    assert len(server.requests) == 1 and "data.bin is neither text" in capsys.readouterr().err
+
+
+def test_what_is_no_text_is_refused_before_anything_is_sent(lab: Any, tmp_path: Path) -> None:
+    with LoopbackServer(chat("ok")) as server:
+        lab(server.url)
+        command = [sys.executable, "-m", "polyvox.cli", "run"]
+        piped = subprocess.run([*command, "What?"], input=b"caf\xe9", capture_output=True, cwd=tmp_path, timeout=30)
+        asked = subprocess.run([*command, b"caf\xe9"], input=b"", capture_output=True, cwd=tmp_path, timeout=30)
+    assert (piped.returncode, asked.returncode, server.requests) == (2, 2, [])
+    assert b"what is piped in is no text in UTF-8" in piped.stderr and b"the question is no text" in asked.stderr
+
+
+def test_a_character_the_output_cannot_show_is_no_failure(lab: Any, tmp_path: Path) -> None:
+    with LoopbackServer(chat("caf\u00e9")) as server:
+        lab(server.url)
+        done = polyvox("run", "Hi", cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"}, input="")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "caf?\n", "")
+
+
+def test_a_closed_output_is_no_failure(lab: Any, tmp_path: Path) -> None:
+    with LoopbackServer(chat("Hello")) as server:
+        lab(server.url)
+        command = f"{sys.executable} -m polyvox.cli run Hi >&-"
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, stdin=subprocess.DEVNULL, timeout=30
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_piped_output_is_the_answer_unchanged_control_characters_too(lab: Any, capsys: Any) -> None:
+    with LoopbackServer(chat("a\x1b[31mb\r\n")) as server:
+        lab(server.url)
+        assert run_app(["run", "Hi"]) == 0
+    assert capsys.readouterr().out == "a\x1b[31mb\r\n"
+
+
+def test_a_dropped_setting_and_a_cut_answer_are_told_with_v(lab: Any, capsys: Any, tmp_path: Path) -> None:
+    with LoopbackServer(sse_chat(["Hel"], finish="length")) as server:
+        (tmp_path / "polyvox.toml").write_text(
+            f'[providers.lab]\nbase_url = "{server.url}"\nquirks = {{settings = {{seed = "drop"}}}}\n'
+        )
+        assert run_app(["run", "-v", "-m", "lab/m", "--seed", "1", "Hi"]) == 0
+        loud = capsys.readouterr().err
+        assert run_app(["run", "-m", "lab/m", "--seed", "1", "Hi"]) == 0
+        quiet = capsys.readouterr().err
+    assert "dropped: seed" in loud and "cut off at its longest length" in loud and quiet == ""
+
+
+def test_models_show_the_configurations_own_names(lab: Any, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "polyvox.toml").write_text(
+        '[providers.lab]\nbase_url = "http://127.0.0.1:9/v1"\n[aliases]\nbest = "openai/gpt-5.5"\n'
+        '[models."lab/own"]\ncontext_tokens = 1000\n'
+    )
+    assert run_app(["models"]) == 0
+    shown = capsys.readouterr().out
+    assert "openai/gpt-5.5\tgpt, best\t" in shown and "lab/own\t\t1000\t" in shown
+    assert run_app(["models", "-p", "openai_compatible"]) == 0
+    assert "ask one by its full name" in capsys.readouterr().err
+
+
+def test_local_status_knows_a_damaged_file(lab: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("POLYVOX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("POLYVOX_LOCAL_MODEL", raising=False)
+    path = installed_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"junk")
+    assert run_app(["local", "status"]) == 2
+    assert "is damaged: run polyvox local install" in capsys.readouterr().out

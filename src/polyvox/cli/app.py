@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -52,8 +53,18 @@ def _root(
     """One interface to every large-language-model provider."""
 
 
+def _ready_output() -> None:
+    """Let no character of an answer be an error: one that the output's encoding has not becomes a question mark."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - it stands for the output
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="replace")
+
+
 def run_app(arguments: Sequence[str]) -> int:
     """Run a command and return the exit code; every failure becomes one sentence."""
+    _ready_output()
     try:
         code = app(list(arguments), standalone_mode=False)
         sys.stdout.flush()

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from polyvox.client.clients import Client
 from polyvox.errors import ConfigError, PolyvoxError
 from polyvox.types.events import Event
+from polyvox.types.generate import GenerateResponse
 from polyvox.types.messages import Message, system, user
+from polyvox.types.parts import TextPart
 
 HELP = """\
 /model NAME    ask another model from now on; the conversation goes with it (without NAME: which one)
@@ -26,7 +28,8 @@ HELP = """\
 /clear         forget the conversation
 /help          this
 /exit          leave (or Ctrl-D)
-Enter sends. Escape, then Enter begins a new line; so does a line that ends in \\. Ctrl-C stops an answer."""
+Enter sends. Escape, then Enter begins a new line; so does a line that ends in \\. Pasted lines stay together.
+A space before a slash makes it part of a question. Ctrl-C stops an answer, and what had come of it stays."""
 
 
 class Saved(Struct, forbid_unknown_fields=True):
@@ -58,8 +61,7 @@ class Conversation:
 
     def command(self, line: str) -> None:
         """Carry out a line that begins with a slash. Raises `ConfigError` for one that is wrong."""
-        word, _, rest = line[1:].partition(" ")
-        rest = rest.strip()
+        word, rest = (*line[1:].split(None, 1), "", "")[:2]
         match word:
             case "model":
                 self._set_model(rest)
@@ -91,7 +93,7 @@ class Conversation:
             raise ConfigError("/save needs a file's name")
         saved = Saved(self.model, tuple(self.messages), self.system)
         try:
-            Path(name).expanduser().write_bytes(msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n")
+            _path(name).write_bytes(msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n")
         except OSError as error:
             raise ConfigError(f"cannot write {name}: {error.strerror or error}") from None
         self._show(f"saved {len(self.messages)} messages to {name}")
@@ -100,18 +102,24 @@ class Conversation:
         if not name:
             raise ConfigError("/load needs a file's name")
         try:
-            saved = msgspec.json.decode(Path(name).expanduser().read_bytes(), type=Saved)
+            saved = msgspec.json.decode(_path(name).read_bytes(), type=Saved)
         except OSError as error:
             raise ConfigError(f"cannot read {name}: {error.strerror or error}") from None
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{name} is no saved conversation: {error}") from None
-        self.model, self.messages, self.system = saved.model, list(saved.messages), saved.system
+        self.messages, self.system = list(saved.messages), saved.system
+        try:
+            self.model = self.client.registry.resolve(saved.model).name
+        except PolyvoxError as error:
+            # Its model may be out of reach here: the conversation goes on with the one at hand.
+            self._show(f"its model cannot be asked: {error}")
         self._show(f"loaded {len(self.messages)} messages; model: {self.model}")
 
-    def ask(self, text: str, write: Callable[[Event], None]) -> None:
-        """Send a message and hand on its answer. What had come of an answer that broke off stays in the conversation.
+    def ask(self, text: str, write: Callable[[Event], None]) -> GenerateResponse[Any]:
+        """Send a message, hand on its answer, and return it whole.
 
-        Raises the error that ended it, or `KeyboardInterrupt`.
+        Of an answer that broke off, the text that had come stays in the conversation: half a piece of reasoning or of
+        a call is nothing that a provider takes back. Raises the error that ended it, or `KeyboardInterrupt`.
         """
         prompt = [system(self.system)] if self.system else []
         asked = user(text)
@@ -121,13 +129,25 @@ class Conversation:
                 for event in stream:
                     write(event)
         except (PolyvoxError, KeyboardInterrupt):
-            if stream.response.content:
-                self.messages += [asked, stream.response.message]
+            received = stream.response.message
+            text_parts = tuple(part for part in received.content if isinstance(part, TextPart) and part.text)
+            if text_parts:
+                self.messages += [asked, structs.replace(received, content=text_parts)]
             raise
         self.messages += [asked, stream.response.message]
+        return stream.response
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
 def history_file() -> Path:
     """Return where the lines typed are kept."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "polyvox" / "history"
+    named = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification: a path that is not absolute is to be ignored.
+    base = Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "state"
+    return base / "polyvox" / "history"

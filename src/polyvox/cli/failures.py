@@ -51,11 +51,10 @@ def exit_code(error: BaseException) -> int:
 
 def sentence(error: BaseException) -> str:
     """Return the one sentence about a failure, without secrets."""
+    said = " ".join(sanitize(str(error)).split())
     if isinstance(error, errors.PolyvoxError):
-        return sanitize(str(error))
-    said = sanitize(str(error)).strip().splitlines()
-    detail = f": {said[0]}" if said else ""
-    return f"unexpected {type(error).__name__}{detail} (POLYVOX_DEBUG=1 shows where)"
+        return said
+    return f"unexpected {type(error).__name__}{': ' if said else ''}{said} (POLYVOX_DEBUG=1 shows where)"
 
 
 def explain(error: BaseException) -> int:
@@ -65,7 +64,7 @@ def explain(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         print(file=sys.stderr)
         return INTERRUPTED
-    from polyvox.cli.screen import standard_error
+    from polyvox.cli.screen import tell
 
-    standard_error().print(f"polyvox: {sentence(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
+    tell(f"polyvox: {sentence(error)}", "red")
     return exit_code(error)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
+
+if TYPE_CHECKING:
+    from polyvox.client.clients import Client
+    from polyvox.types.models import ModelConfig
 
 
 def models(
@@ -15,29 +19,47 @@ def models(
 ) -> None:
     """List the models that are known. Others of a known provider work too, by their full name."""
     from polyvox.cli.client import make_client
-    from polyvox.cli.screen import print_table
+    from polyvox.cli.screen import print_table, tell
     from polyvox.errors import ConfigError
 
     with make_client() as client:
         registry = client.registry
         if provider is not None and not registry.models.knows_provider(provider):
             raise ConfigError(f"no provider {provider!r}; there are {', '.join(registry.models.provider_names())}")
-        rows = registry.models.list(provider)
+        rows = [*registry.models.list(provider), *_configured_rows(client, provider)]
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        tell(f"no model of {provider} is known by name: ask one by its full name, {provider}/MODEL")
     print_table(
         ("model", "aliases", "context", "can"),
         (
             (
                 f"{row.provider}/{row.id}",
-                ", ".join(row.aliases),
+                ", ".join((*row.aliases, *_own_aliases(client, f"{row.provider}/{row.id}"))),
                 str(row.context_tokens or ""),
                 ", ".join(row.capabilities),
             )
             for row in rows
         ),
     )
+
+
+def _configured_rows(client: Client, provider: str | None) -> list[ModelConfig]:
+    """Return the models that only the configuration names."""
+    known = {f"{row.provider}/{row.id}" for row in client.registry.models.list()}
+    found: list[ModelConfig] = []
+    for name in client.config.models:
+        owner, _, model = name.partition("/")
+        row = client.registry.models.row(owner, model) if name not in known and provider in (None, owner) else None
+        if row is not None:
+            found.append(row)
+    return found
+
+
+def _own_aliases(client: Client, name: str) -> list[str]:
+    return [alias for alias, target in client.config.aliases.items() if target == name]
 
 
 def providers(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
@@ -65,7 +87,7 @@ def describe(registry: Any, name: str) -> dict[str, Any]:
     page, given = registry.provider(name)
     key, where = registry.key(name)
     if key is not None:
-        told = f"from {where}"
+        told = f"from {registry.config.source or where}" if where == "configuration" else f"from {where}"
     elif page.key == "none":
         told = "needs none"
     else:

@@ -6,6 +6,8 @@ import sys
 
 import typer
 
+_INSTALL = "not installed: run polyvox local install"
+
 local = typer.Typer(help="The embedded model: no key, no network.", no_args_is_help=True)
 
 
@@ -21,9 +23,10 @@ def install() -> None:
         print(f"POLYVOX_LOCAL_MODEL names {found.path}: nothing to install")
         return
     console = standard_error()
-    if found.installed or not console.is_terminal:
+    whole = found.origin == "installed" and found.sha256_ok
+    if whole or not console.is_terminal:
         # One that is there is only checked, which takes no time worth showing.
-        if not found.installed:
+        if not whole:
             print("fetching the local model (98 MB) …", file=sys.stderr)
         path = fetch()
     else:
@@ -34,6 +37,10 @@ def install() -> None:
             task = progress.add_task("local model")
             path = fetch(lambda done, total: progress.update(task, completed=done, total=total))
     print(f"the local model stands at {path}")
+    if found.origin == "environment":
+        print(f"but POLYVOX_LOCAL_MODEL names {found.path}, which is not there: unset it", file=sys.stderr)
+    if not found.binding:
+        print("its binding is missing: pip install 'polyvox[local]'", file=sys.stderr)
 
 
 @local.command()
@@ -43,7 +50,14 @@ def status() -> None:
 
     found = look()
     size = f" ({found.size / 1e6:.0f} MB)" if found.size else ""
-    print(f"model:   {found.path}{size}" if found.installed else "model:   not installed: run polyvox local install")
+    if not found.installed:
+        named = found.origin == "environment"
+        missing = f"POLYVOX_LOCAL_MODEL names {found.path}, which is not there" if named else _INSTALL
+        print(f"model:   {missing}")
+    elif found.sha256_ok is False:
+        print(f"model:   {found.path} is damaged: run polyvox local install")
+    else:
+        print(f"model:   {found.path}{size}")
     print(f"binding: xllamacpp {found.binding}" if found.binding else "binding: missing: pip install 'polyvox[local]'")
-    if not (found.installed and found.binding):
+    if not (found.installed and found.sha256_ok is not False and found.binding):
         raise typer.Exit(2)

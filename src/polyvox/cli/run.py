@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 from msgspec import structs
 
+from polyvox.types.events import Event
 from polyvox.types.generate import GenerateResponse
+
+if TYPE_CHECKING:
+    from polyvox.cli.screen import AnswerWriter
 
 
 def run(
@@ -28,15 +33,19 @@ def run(
     reasoning: Annotated[str | None, typer.Option(help="none, minimal … max, or a budget in tokens.")] = None,
     show_reasoning: Annotated[bool, typer.Option("--show-reasoning", help="Show the reasoning, too.")] = False,
     schema: Annotated[str | None, typer.Option(help="A JSON schema (file or text) the answer must follow.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", "--option", help="name=value: a setting of the provider's own, as JSON.")
+    ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call.")] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole response as JSON.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Tell tokens, cost, time, adjustments.")] = False,
 ) -> None:
     """Ask a question and print the answer. Without -m: the configured model, or the local one where nothing is."""
-    from polyvox.cli.client import make_client
-    from polyvox.cli.inputs import read_question, read_schema
+    from polyvox.cli.client import default_model, make_client
+    from polyvox.cli.inputs import read_options, read_question, read_schema
     from polyvox.cli.screen import AnswerWriter, print_notes
+    from polyvox.types.fold import unfold
 
     given: dict[str, Any] = {
         "system": system,
@@ -50,27 +59,33 @@ def run(
         "timeout": timeout,
     }
     settings = {name: value for name, value in given.items() if value is not None}
+    options = read_options(option or ())
     message = read_question(question, file or ())
     with make_client() as client:
-        name = model or client.registry.default_model()
+        name = model or default_model(client)
+        if options:
+            settings["options"] = {client.registry.models.split(name)[0]: options}
         if as_json or not stream:
             response = client.generate(name, message, **settings)
             if as_json:
                 print_response(response)
             else:
-                writer = AnswerWriter()
-                writer.text(response.text or response.refusal)
-                writer.close()
+                show(unfold(response), AnswerWriter(show_reasoning=show_reasoning))
         else:
-            writer = AnswerWriter(show_reasoning=show_reasoning)
             with client.stream(name, message, **settings) as answer:
-                try:
-                    for event in answer:
-                        writer.write(event)
-                finally:
-                    writer.close()
+                show(answer, AnswerWriter(show_reasoning=show_reasoning))
             response = answer.response
-        print_notes(response, verbose=verbose)
+        if verbose or not as_json:
+            print_notes(response, verbose=verbose)
+
+
+def show(events: Iterable[Event], writer: AnswerWriter) -> None:
+    """Show an answer, and end its line whatever ends the answer."""
+    try:
+        for event in events:
+            writer.write(event)
+    finally:
+        writer.close()
 
 
 def read_reasoning(given: str | None) -> str | int | None:

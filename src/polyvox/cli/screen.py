@@ -1,19 +1,35 @@
 """What a person sees: plain text where the output is piped, quiet colours where it is a terminal.
 
-The rule: the answer itself is written as it comes, unchanged; notes about it go to standard error.
+The rule: the answer itself is written as it comes, unchanged when piped; notes about it go to standard error. A
+terminal gets no control characters but line ends and tabs: an answer or an error's text must not steer the screen.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from polyvox.types.events import Event, ReasoningDelta, TextDelta
-from polyvox.types.generate import GenerateResponse
+from polyvox.types.generate import Adjustment, GenerateResponse
+from polyvox.types.parts import FilePart
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ENDINGS: Final = {
+    "length": "the answer was cut off at its longest length (--max-tokens)",
+    "content_filter": "the answer was held back by a content filter",
+    "pause": "the answer pauses, and is not whole",
+    "error": "the answer ended in an error",
+}
+
+
+def printable(text: str) -> str:
+    """Return text without the control characters that steer a terminal."""
+    return _CONTROLS.sub("", text)
 
 
 def standard_error() -> Console:
@@ -30,12 +46,19 @@ def standard_output() -> Console:
     return Console(file=sys.stdout, highlight=False)
 
 
+def tell(line: str, style: str = "dim", *, end: str = "\n") -> None:
+    """Show words that are no part of an answer, on standard error."""
+    console = standard_error()
+    console.print(printable(line), style=style, markup=False, highlight=False, emoji=False, soft_wrap=True, end=end)
+
+
 class AnswerWriter:
     """Writes a streamed answer as it comes; reasoning, where wanted, dimly before it (to standard error when piped)."""
 
     def __init__(self, *, show_reasoning: bool = False) -> None:
         self._show_reasoning = show_reasoning
         self._reasoned = False
+        self._terminal = sys.stdout.isatty()
         self._last = "\n"
 
     def write(self, event: Event) -> None:
@@ -43,35 +66,51 @@ class AnswerWriter:
         if isinstance(event, TextDelta) and event.text:
             if self._reasoned:
                 self._reasoned = False
-                standard_error().print()
+                tell("")
             self.text(event.text)
         elif isinstance(event, ReasoningDelta) and self._show_reasoning and event.text:
             self._reasoned = True
-            standard_error().print(event.text, style="dim", end="", markup=False, soft_wrap=True)
+            tell(event.text, end="")
 
     def text(self, text: str) -> None:
         """Show text of the answer."""
-        sys.stdout.write(text)
+        shown = printable(text) if self._terminal else text
+        # Noted first: a Ctrl-C right after the writing must still find a line to end.
+        self._last = shown[-1:] or self._last
+        sys.stdout.write(shown)
         sys.stdout.flush()
-        self._last = text[-1:]
 
     def close(self) -> None:
         """End the line."""
+        if self._reasoned:
+            self._reasoned = False
+            tell("")
         if self._last != "\n":
             sys.stdout.write("\n")
             sys.stdout.flush()
 
 
-def print_notes(response: GenerateResponse[Any], *, verbose: bool) -> None:
-    """Say what was done otherwise than asked (at a terminal, or with `-v`), and with `-v` what it took."""
-    console = standard_error()
+def print_notes(response: GenerateResponse[Any], *, verbose: bool, told: set[Adjustment] | None = None) -> None:
+    """Say what is not on the screen, what was lost (at a terminal, or with `-v`), and with `-v` all that it took.
+
+    `told` remembers what was said before in the same conversation, and is not said again.
+    """
+    for part in response.content:
+        if isinstance(part, FilePart):
+            size = f", {len(part.data)} bytes" if isinstance(part.data, bytes) else ""
+            tell(f"the answer holds a file ({part.media_type}{size}), which is not shown: --json prints it", "yellow")
+    loud = verbose or standard_error().is_terminal
+    told = set() if told is None else told
     for adjustment in response.adjustments:
-        loud = adjustment.kind in ("dropped", "clamped") and console.is_terminal
-        if verbose or loud:
-            said = f"{adjustment.kind}: {adjustment.setting}{': ' if adjustment.detail else ''}{adjustment.detail}"
-            console.print(said, style="yellow", markup=False, soft_wrap=True)
+        # What is emulated, renamed or needed reached the model; only what did not is worth a warning unasked.
+        if adjustment not in told and (verbose or (loud and adjustment.kind in ("dropped", "clamped"))):
+            told.add(adjustment)
+            detail = f": {adjustment.detail}" if adjustment.detail else ""
+            tell(f"{adjustment.kind}: {adjustment.setting}{detail}", "yellow")
+    if loud and response.finish is not None and response.finish.reason in _ENDINGS:
+        tell(_ENDINGS[response.finish.reason], "yellow")
     if verbose:
-        console.print(" · ".join(_figures(response)), style="dim", markup=False, soft_wrap=True)
+        tell(" · ".join(_figures(response)))
 
 
 def _figures(response: GenerateResponse[Any]) -> Iterable[str]:
@@ -95,8 +134,11 @@ def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
             sys.stdout.write("\t".join(row) + "\n")
         return
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*heads, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in heads:
+        table.add_column(head, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console.print(table)
