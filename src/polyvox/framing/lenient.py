@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import types
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct, structs
+
+_SURROGATE: Final = "half a character where another type was expected"
 
 Lost: TypeAlias = dict[str, Any]
 """Path → value of each field that fell to its default."""
@@ -32,6 +34,11 @@ def _convert(value: Any, kind: Any, path: str, lost: Lost) -> Any:
     except msgspec.ValidationError as error:
         if isinstance(value, dict | list):
             return _repair(value, kind, path, lost, error)
+    except UnicodeEncodeError:
+        # A lone surrogate where no text is wanted, or in the name of a member.
+        if isinstance(value, dict | list):
+            return _repair(value, kind, path, lost, msgspec.ValidationError(_SURROGATE))
+        raise msgspec.ValidationError(_SURROGATE) from None
     return msgspec.convert(value, kind, strict=False)
 
 

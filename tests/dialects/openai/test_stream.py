@@ -471,6 +471,20 @@ def test_a_field_of_a_surprising_type_does_not_end_the_stream() -> None:
     assert answer.meta["openai"]["unread"] == {"choices[0].delta.refusal": {"odd": 1}, "id": 5}
 
 
+def test_half_a_character_where_no_text_belongs_does_not_end_the_stream() -> None:
+    odd = Frame(b'{"id":"c1","created":"\\ud83d","choices":[{"index":0,"delta":{"content":"a","audio":"\\ud83d"}}]}')
+
+    assert answer_of(odd, DONE).text == "a"
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "1e999", "true", '"7"', "[]"])
+def test_odd_counts_are_not_said(odd) -> None:
+    usage = f'{{"id":"c1","choices":[],"usage":{{"prompt_tokens":{odd},"completion_tokens":2}}}}'
+    answer = answer_of(chunk({"content": "a"}), Frame(usage.encode()), DONE)
+
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (None, 2)
+
+
 def test_what_only_the_last_chunk_says_of_the_answer_is_kept() -> None:
     answer = answer_of(
         chunk({"content": "a"}, created=5, service_tier="auto"),

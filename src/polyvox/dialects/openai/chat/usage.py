@@ -5,6 +5,7 @@ The rule: our totals include everything (cache inside input, reasoning inside ou
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 from polyvox.types.usage import Usage
@@ -90,7 +91,7 @@ def _count(owner: dict[str, Any], name: str) -> int | None:
     value = owner.get(name)
     if type(value) is int:
         return value
-    return int(value) if isinstance(value, float) else None
+    return int(value) if isinstance(value, float) and math.isfinite(value) else None
 
 
 def _first(inner: dict[str, Any], name: str, outer: dict[str, Any], *names: str) -> int | None:
