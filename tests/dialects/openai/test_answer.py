@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.laws.grammar import broken
-from tests.laws.reading_openai_chat import writable
-from tests.laws.table import as_streamed
 
 from polyvox.dialects.openai.chat.answer import encode_response
 from polyvox.dialects.openai.chat.chunks import StreamEncoder
@@ -50,6 +47,9 @@ from polyvox.types.parts import (
     Url,
 )
 from polyvox.types.usage import Usage
+from tests.laws.grammar import broken
+from tests.laws.reading_openai_chat import writable
+from tests.laws.table import as_streamed
 
 REQUEST = GenerateRequest(model="m", messages=())
 STOP = Finish("stop")
