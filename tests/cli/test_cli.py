@@ -403,3 +403,30 @@ def test_local_status_knows_a_damaged_file(lab: Any, capsys: Any, monkeypatch: A
     path.write_bytes(b"junk")
     assert run_app(["local", "status"]) == 2
     assert "is damaged: run polyvox local install" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_local_install_shows_how_far_it_is(
+    lab: Any, capsys: Any, monkeypatch: Any, tmp_path: Path, terminal: bool
+) -> None:
+    monkeypatch.setenv("POLYVOX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("POLYVOX_LOCAL_MODEL", raising=False)
+    path = installed_path()
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"junk")  # a damaged file is fetched again, with all that is shown
+    if terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+
+    def fetch(progress: Callable[[int, int], None] | None = None) -> Path:
+        assert (progress is not None) is terminal
+        if progress is not None:
+            progress(50, 200)
+            progress(200, 200)
+        return path
+
+    monkeypatch.setattr("polyvox.io.local_files.install", fetch)
+    monkeypatch.setattr("polyvox.io.local_files.binding_version", lambda: None)
+    assert run_app(["local", "install"]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"the local model stands at {path}\n" and "pip install 'polyvox[local]'" in said.err
+    assert ("200/200 bytes" in said.err) is terminal and ("fetching" in said.err) is not terminal
