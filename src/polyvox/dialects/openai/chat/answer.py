@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from polyvox.dialects._media import encode_base64, encode_data_url
 from polyvox.dialects.openai.chat import wire
-from polyvox.dialects.openai.chat.extras import DIALECT
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.usage import encode_usage
 from polyvox.framing import json
 from polyvox.types.generate import Finish, GenerateResponse

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from polyvox.dialects._parts import Parts
 from polyvox.dialects.openai.chat import wire
-from polyvox.dialects.openai.chat.extras import DIALECT, arguments_text
+from polyvox.dialects.openai.chat.extras import arguments_text
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.types.events import Event, ToolCallDelta
 from polyvox.types.parts import Meta, TextPart, ToolCall, ToolResult
 

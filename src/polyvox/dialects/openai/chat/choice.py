@@ -10,7 +10,8 @@ from typing import Any, Final
 from polyvox.dialects._parts import Parts
 from polyvox.dialects.openai.chat import wire
 from polyvox.dialects.openai.chat.calls import CallReader
-from polyvox.dialects.openai.chat.extras import DIALECT, Details, decode_annotation, decode_logprobs, readable
+from polyvox.dialects.openai.chat.extras import Details, decode_annotation, decode_logprobs, readable
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.files import FileReader
 from polyvox.types.events import Event, ReasoningDelta, SourceDelta, TextDelta
 from polyvox.types.generate import Finish, FinishReason

@@ -30,7 +30,7 @@ from polyvox.dialects.openai.chat.answer import (
     marks,
     own,
 )
-from polyvox.dialects.openai.chat.extras import DIALECT
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.usage import encode_usage
 from polyvox.framing import json
 from polyvox.types.events import (

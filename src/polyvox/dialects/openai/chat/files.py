@@ -11,7 +11,7 @@ from typing import Any, Final
 from polyvox.dialects._media import ANY_AUDIO, ANY_IMAGE, decode_base64, decode_data_url, is_data_url, sniff
 from polyvox.dialects._parts import Parts
 from polyvox.dialects.openai.chat import wire
-from polyvox.dialects.openai.chat.extras import DIALECT
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.errors import DecodeError
 from polyvox.types.events import Event, FileDelta, TextDelta
 from polyvox.types.parts import FilePart, Meta, TextPart, Url

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from polyvox.dialects.openai.chat import wire
 from polyvox.dialects.openai.chat.choice import ChoiceReader
-from polyvox.dialects.openai.chat.extras import DIALECT
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.usage import decode_usage
 from polyvox.dialects.openai.errors import error_of
 from polyvox.errors import DecodeError

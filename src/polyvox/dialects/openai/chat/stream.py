@@ -13,7 +13,7 @@ import msgspec
 
 from polyvox.dialects.openai.chat import wire
 from polyvox.dialects.openai.chat.choice import ChoiceReader
-from polyvox.dialects.openai.chat.extras import DIALECT
+from polyvox.dialects.openai.chat.fields import DIALECT
 from polyvox.dialects.openai.chat.response import decode_sources, envelope, raise_error, usage_of
 from polyvox.dialects.openai.errors import error_of
 from polyvox.errors import InterruptedCallError
