@@ -313,6 +313,7 @@ def test_a_signer_of_ones_own(make_caller: Any) -> None:
         ({"max_tokens": 0}, ["max_tokens is 0"]),
         ({"max_tokens": "5"}, ["max_tokens is '5'"]),
         ({"temperature": "hot"}, ["temperature is 'hot'"]),
+        ({"temperature": float("nan")}, ["temperature is nan"]),
         ({"timeout": 0}, ["timeout is 0"]),
         ({"tool_choice": "nothing"}, ["tool_choice 'nothing'"]),
         ({"tools": [3]}, ["tools[0] is int"]),

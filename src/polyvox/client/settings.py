@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
@@ -274,7 +275,7 @@ def _check(request: GenerateRequest) -> None:
             raise ConfigError(f"{name} is {value!r}: give a whole number from {low}")
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         value = getattr(request, name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
             raise ConfigError(f"{name} is {value!r}: give a number")
     for name in ("seed", "user", "service_tier", "parallel_tools"):
         kind = {"seed": int, "parallel_tools": bool}.get(name, str)

@@ -208,11 +208,13 @@ class StreamDecoder:
                     text, block.half = json.join_halves(block.half, delta.partial_json)
                     events.append(ToolCallDelta(block.index, text))
             case _:
-                self._feed_rare(block, json.decode(data)["delta"], events)
+                odd = json.decode(data).get("delta")
+                if isinstance(odd, dict):
+                    self._feed_rare(block, odd, events)
 
     def _feed_rare(self, block: _Block, delta: JSONObject, events: list[Event]) -> None:
         """Take in a citation, a signature, a compaction's text; what is not known yet becomes the block's own."""
-        if delta["type"] == "citations_delta" and block.kind == "text":
+        if delta.get("type") == "citations_delta" and block.kind == "text":
             events.append(SourceDelta(block.index, decode_citation(delta.get("citation"))))
             return
         for name, value in delta.items():

@@ -6,6 +6,7 @@ https://docs.anthropic.com/en/api/messages#response-usage
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from polyvox.types.usage import Usage
@@ -67,5 +68,7 @@ def merge_usage(known: dict[str, Any], update: dict[str, Any]) -> dict[str, Any]
 
 def _sum(owners: list[dict[str, Any]], name: str) -> int | None:
     counts = [owner.get(name) for owner in owners]
-    said = [int(count) for count in counts if isinstance(count, int | float) and not isinstance(count, bool)]
+    # Infinity is no count, and no whole number.
+    numbers = [count for count in counts if isinstance(count, int | float) and not isinstance(count, bool)]
+    said = [int(number) for number in numbers if isfinite(number)]
     return sum(said) if said else None
