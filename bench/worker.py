@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from bench.contestants import ASYNC, SYNC
-from bench.server import WHOLE_TEXT, WORD
+from bench.server import WHOLE_TEXT, WORD, stay_on
 
 BLOCK, PACE = 10, 1
 CONCURRENT = 100
@@ -124,6 +124,7 @@ def measure_flat(name: str, port: int, events: int) -> dict[str, Any]:
 
 def main() -> None:
     name, port, events, calls = sys.argv[1:]
+    stay_on(0)
     if events == "flat":
         print(json.dumps(measure_flat(name, int(port), int(calls))))
         return
