@@ -184,7 +184,8 @@ class Cancel:
 Stamp: TypeAlias = "Callable[[Context, GenerateResponse[Any]], GenerateResponse[Any]]"
 """Gives a folded answer its identity, timing and cost."""
 
-NO_NOTIFY: Final[Callable[[str, Any], None]] = lambda kind, fact: None  # noqa: E731 - a constant, not a function of ours
+Notify: TypeAlias = "Callable[[str, Any], Awaitable[None]]"
+"""The channel to the hooks: the name of what happened (`retry`, `fallback` …) and a struct with the facts."""
 
 
 def no_stamp(context: Context, response: GenerateResponse[Any]) -> GenerateResponse[Any]:
@@ -196,8 +197,8 @@ class Context:
     """One mutable object a call: what every layer of it shares.
 
     `deadline` is the monotonic instant of `timeout.total`, shared by retries, fallbacks and tool loops. `secrets` are
-    those of the call, for the sanitiser. `attempts` grows by one a request sent. `notify(kind, fact)` is the channel to
-    the hooks. The limit now in force is (`until`, `phase`).
+    those of the call, for the sanitiser. `attempts` grows by one a request sent. `await notify(kind, fact)` tells the
+    hooks; `None` where there are none. The limit now in force is (`until`, `phase`).
     """
 
     __slots__ = (
@@ -221,7 +222,7 @@ class Context:
         io: IO,
         timeout: Timeout | None = None,
         cancel: Cancel | None = None,
-        notify: Callable[[str, Any], None] = NO_NOTIFY,
+        notify: Notify | None = None,
     ) -> None:
         self.io = io
         self.timeout = timeout or Timeout()
@@ -246,6 +247,23 @@ class Context:
         total = self.timeout.total
         self.deadline = None if total is None else self.started + total
         self.until, self.phase = self.deadline, "total"
+
+    def branch(self, *, seconds: float | None = None) -> Context:
+        """Return a context for work beside the call: with its deadline, secrets, attempts and hooks, and its own abort.
+
+        The call's abort must reach the branch: `context.cancel.add(branch.cancel.set)`, taken out again at its end.
+        `seconds` sets an earlier deadline for the branch alone.
+        """
+        branch = Context(self.io, self.timeout, Cancel(), self.notify)
+        branch.started, branch.attempts, branch.secrets = self.started, self.attempts, self.secrets
+        ends = [end for end in (self.deadline, None if seconds is None else self.io.now() + seconds) if end is not None]
+        branch.deadline = min(ends, default=None)
+        branch.until, branch.phase = branch.deadline, "total"
+        return branch
+
+    def adopt(self, branch: Context) -> None:
+        """Go on as that branch: its answer is the call's answer. Its abort stays linked to the call's by the caller."""
+        self.connected, self.first_event, self.stamp = branch.connected, branch.first_event, branch.stamp
 
     def limit(self, phase: Phase, seconds: float | None) -> None:
         """Put a new limit in force from now on: `seconds` for `phase`, or the deadline where that comes first."""
