@@ -86,14 +86,18 @@ def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
     async def generate(context: Context, request: GenerateRequest) -> Events:
         prepared = prepare(target, request, stream=stream)
         context.secrets.extend(target.auth.secrets)
-        attempt = Attempt(target.provider, target.model, context.io.now() - context.started)
-        place = len(context.attempts)
+        # Nothing of an attempt before this one is ours: not its limit in force, not how far it came.
+        context.limit("total", None)
+        context.connected = context.first_event = context.request_id = context.rate_limits = None
+        started = context.io.now() - context.started
+        attempt = running = Attempt(target.provider, target.model, started, endpoint=context.endpoint)
         context.attempts.append(attempt)
         try:
             context.check()
             http = await target.auth.sign(prepared.http, context.io)
             async with context.io.open(http, context) as response:
                 context.connected = context.io.now()
+                context.request_id, context.rate_limits = target.dialect.decode_headers(response.headers)
                 if not stream:
                     yield _stamp_events(await _whole(context, target, response), target, prepared)
                     return
@@ -108,6 +112,8 @@ def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
             raise
         finally:
             seconds = context.io.now() - context.started - attempt.started
+            # By identity: attempts of branches that run beside this one share the list.
+            place = next(place for place, other in enumerate(context.attempts) if other is running)
             context.attempts[place] = structs.replace(attempt, seconds=seconds)
 
     return generate
@@ -134,8 +140,9 @@ def _stamp_events(events: list[Event], target: Target, prepared: Prepared) -> li
     return events
 
 
-def _stamper(target: Target, response: HttpResponse) -> Stamp:
-    request_id, rate_limits = target.dialect.decode_headers(response.headers)
+def _stamper(context: Context, target: Target) -> Stamp:
+    # Of this answer, whatever the context is used for later.
+    request_id, rate_limits = context.request_id, context.rate_limits
 
     def stamp(context: Context, answer: GenerateResponse[Any]) -> GenerateResponse[Any]:
         now = context.io.now()
@@ -193,7 +200,7 @@ def _decoded_whole(context: Context, target: Target, response: HttpResponse, bod
         raise InterruptedCallError("the server answered with an empty body", status=response.status)
     answer = target.dialect.generate.decode_response(body)
     context.first_event = context.io.now()
-    context.stamp = _stamper(target, response)
+    context.stamp = _stamper(context, target)
     return unfold(answer)
 
 
@@ -207,7 +214,7 @@ async def _streamed(context: Context, target: Target, response: HttpResponse, *,
         yield _decoded_whole(context, target, response, head + await _body(context, response))
         return
     framer, decoder = _framer(framing), codec.stream_decoder()
-    context.stamp = _stamper(target, response)
+    context.stamp = _stamper(context, target)
     idle, data, failure = context.timeout.idle, head, None
     while True:
         events: list[Event] = []

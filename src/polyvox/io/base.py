@@ -23,7 +23,7 @@ from polyvox.errors import CallTimeoutError, Cancelled, Phase, PolyvoxError
 from polyvox.secrets import Secret, sanitize
 from polyvox.types.generate import GenerateResponse
 from polyvox.types.models import Timeout
-from polyvox.types.usage import Attempt
+from polyvox.types.usage import Attempt, RateLimits
 
 if TYPE_CHECKING:
     from polyvox.io.waiting import Lock
@@ -206,10 +206,13 @@ class Context:
         "cancel",
         "connected",
         "deadline",
+        "endpoint",
         "first_event",
         "io",
         "notify",
         "phase",
+        "rate_limits",
+        "request_id",
         "secrets",
         "stamp",
         "started",
@@ -234,6 +237,10 @@ class Context:
         self.deadline: float | None = None
         self.connected: float | None = None
         self.first_event: float | None = None
+        # Which of several keys or endpoints the next request goes to, and what the head of the last answer said.
+        self.endpoint: str | None = None
+        self.request_id: str | None = None
+        self.rate_limits: RateLimits | None = None
         # Set by the call whose answer is being read. It is given the context, and so need not hold it: a ring of
         # references in every call would leave the garbage collector more work than the call itself.
         self.stamp: Stamp = no_stamp
@@ -264,6 +271,7 @@ class Context:
     def adopt(self, branch: Context) -> None:
         """Go on as that branch: its answer is the call's answer. Its abort stays linked to the call's by the caller."""
         self.connected, self.first_event, self.stamp = branch.connected, branch.first_event, branch.stamp
+        self.endpoint, self.request_id, self.rate_limits = branch.endpoint, branch.request_id, branch.rate_limits
 
     def limit(self, phase: Phase, seconds: float | None) -> None:
         """Put a new limit in force from now on: `seconds` for `phase`, or the deadline where that comes first."""

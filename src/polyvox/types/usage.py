@@ -65,10 +65,16 @@ class Timing(Struct, frozen=True, omit_defaults=True):
 
 
 class Attempt(Struct, frozen=True, omit_defaults=True):
-    """One request that was sent upstream for a call, and how it ended (`error` is `None` where it went well)."""
+    """One request that was sent upstream for a call, and how it ended (`error` is `None` where it went well).
+
+    `endpoint` names which of a provider's keys or endpoints it went to, where there are several. `usage` is what a
+    request used whose answer was not taken (the loser of a hedge), as far as it said so.
+    """
 
     provider: str
     model: str
     started: float
     seconds: float | None = None
     error: str | None = None
+    endpoint: str | None = None
+    usage: Usage | None = None
