@@ -1,7 +1,7 @@
 """What the policies tell the hooks: one frozen struct for each kind of thing that happened inside a call.
 
-The rule: a fact is data about one decision, handed to `context.notify(kind, fact)` when it is taken. `KINDS` has the word
-of each.
+The rule: a fact is data about one decision, handed to `context.notify(kind, fact)` when it is taken. `KINDS` has
+the word of each.
 """
 
 from __future__ import annotations
@@ -54,6 +54,18 @@ class CacheFact(Struct, frozen=True):
     key: str | None = None
 
 
+class CacheErrorFact(Struct, frozen=True):
+    """The cache's store failed, and the call goes on without it.
+
+    `operation` is what was asked of the store (`get`, `set`, `delete`; `decode`: it gave back what is no entry); `store`
+    the kind of store; `error` what it said, sanitised.
+    """
+
+    operation: str
+    store: str
+    error: str
+
+
 class LimitFact(Struct, frozen=True):
     """A limit made the call wait: for `waited` seconds. `limit` is its name, `None` where it has none."""
 
@@ -61,13 +73,14 @@ class LimitFact(Struct, frozen=True):
     limit: str | None = None
 
 
-Fact: TypeAlias = RetryFact | FallbackFact | HedgeFact | CacheFact | LimitFact
+Fact: TypeAlias = RetryFact | FallbackFact | HedgeFact | CacheFact | CacheErrorFact | LimitFact
 
 KINDS: Final[dict[str, type[Any]]] = {
     "retry": RetryFact,
     "fallback": FallbackFact,
     "hedge": HedgeFact,
     "cache": CacheFact,
+    "cache_error": CacheErrorFact,
     "limit": LimitFact,
 }
 """The word for `context.notify`, and the struct that comes with it."""
