@@ -82,9 +82,9 @@ class Cache(Struct, frozen=True):
 
     `ttl`: seconds that an answer is good for, `None` for ever. `mode`: `use` what is there, `refresh` it (call, and
     keep the new answer), or `bypass` it. `single_flight`: identical calls of one process that run at the same time wait
-    for the first of them; where that fails, the next one tries. `finishes` are the finish reasons of answers that are kept;
-    `length` and `content_filter` may be added, while answers that paused, failed or say nothing of how they ended are
-    never kept.
+    for the first of them; where that fails, the next one tries. `finishes` are the finish reasons of answers that are
+    kept; `length` and `content_filter` may be added, while answers that paused, failed or say nothing of how they ended
+    are never kept.
     """
 
     store: Any

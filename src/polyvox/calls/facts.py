@@ -57,8 +57,8 @@ class CacheFact(Struct, frozen=True):
 class CacheErrorFact(Struct, frozen=True):
     """The cache's store failed, and the call goes on without it.
 
-    `operation` is what was asked of the store (`get`, `set`, `delete`; `decode`: it gave back what is no entry); `store`
-    the kind of store; `error` what it said, sanitised.
+    `operation` is what was asked of the store (`get`, `set`, `delete`; `decode`: it gave back what is no entry);
+    `store` the kind of store; `error` what it said, sanitised.
     """
 
     operation: str

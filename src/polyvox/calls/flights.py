@@ -38,6 +38,10 @@ class Flight:
         self._reading = False
         self._moves = 0
 
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self.end is not None
+
     def hand(self) -> None:
         """The leader is about to hand events to its reader."""
         self._reading = True
@@ -70,11 +74,11 @@ class Flight:
 
         Raises `Cancelled` and `CallTimeoutError` by the waiting call's own abort and deadline.
         """
-        while self.end is None:
+        while not self.is_over():
             signal = context.io.event()
             with self._guard:
                 begun, moves = self._begun, self._moves
-                if self.end is not None:
+                if self.is_over():
                     return True
                 self._signals.append(signal)
             try:

@@ -138,8 +138,8 @@ class GenerateResponse(Struct, Generic[T], frozen=True, omit_defaults=True, kw_o
 
     `model` is the model that answered, as the provider names it; `provider` is who was asked. `finish` is `None` while
     the answer is not complete. `parsed` is the answer in the type that was asked for with `output=`. `meta` holds what
-    the dialect keeps of the envelope; `raw` is the body as received (`None` for a stream). `cached`: it was not asked for
-    anew but comes from the response cache, with the usage that it had then.
+    the dialect keeps of the envelope; `raw` is the body as received (`None` for a stream). `cached`: it was not asked
+    for anew but comes from the response cache, with the usage that it had then.
     """
 
     id: str | None = None
