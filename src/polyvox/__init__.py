@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from polyvox.calls.config import CallConfig as CallConfig
+    from polyvox.calls.fallback import Fallback as Fallback
+    from polyvox.calls.retry import Retry as Retry
     from polyvox.client.clients import AsyncClient as AsyncClient
     from polyvox.client.clients import AsyncModel as AsyncModel
     from polyvox.client.clients import Client as Client
@@ -97,6 +100,9 @@ if TYPE_CHECKING:
     from polyvox.types.usage import Usage as Usage
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    "calls.config": ("CallConfig",),
+    "calls.fallback": ("Fallback",),
+    "calls.retry": ("Retry",),
     "client.clients": ("AsyncClient", "AsyncModel", "Client", "Model"),
     "client.default": ("generate", "stream"),
     "client.streams": ("AsyncStream", "Stream"),
@@ -182,6 +188,7 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BillingError",
+    "CallConfig",
     "CallTimeoutError",
     "Cancel",
     "Cancelled",
@@ -195,6 +202,7 @@ __all__ = [
     "Cost",
     "DecodeError",
     "Event",
+    "Fallback",
     "FileDelta",
     "FileId",
     "FilePart",
@@ -223,6 +231,7 @@ __all__ = [
     "RawFrame",
     "ReasoningDelta",
     "ReasoningPart",
+    "Retry",
     "Secret",
     "ServerError",
     "Source",

@@ -28,6 +28,7 @@ from polyvox.secrets import sanitize
 
 if TYPE_CHECKING:
     from polyvox.types.generate import GenerateResponse
+    from polyvox.types.usage import Attempt
 
 Phase = Literal["connect", "first_event", "idle", "total"]
 
@@ -37,7 +38,8 @@ class PolyvoxError(Exception):
 
     Attributes (each `None` when not known): `provider` and `model` as asked for; `status`, the HTTP status; `code`, the
     provider's own code; `message`; `request_id`; `retryable`, whether the same call may succeed later; `retry_after`,
-    seconds the provider asks to wait; `partial`, the response received before the failure.
+    seconds the provider asks to wait; `partial`, the response received before the failure; `attempts`, the requests
+    that were sent for the call (empty where none was).
     """
 
     retryable_by_default: ClassVar[bool] = False
@@ -67,6 +69,7 @@ class PolyvoxError(Exception):
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.retry_after = retry_after
         self.partial = partial
+        self.attempts: tuple[Attempt, ...] = ()
 
     def __reduce__(self) -> Any:
         # Errors travel between processes; those with arguments of their own would not be made again from `args`.

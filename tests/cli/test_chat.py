@@ -67,7 +67,7 @@ def test_a_conversation_is_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_told_and_the_conversation_goes_on(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{nonsense")
-    with LoopbackServer(sequence(error(500, {"message": "oops"}), chat("Fine."))) as server:
+    with LoopbackServer(sequence(error(400, {"message": "oops"}), chat("Fine."))) as server:
         configure(tmp_path, server.url)
         done = talk(
             tmp_path, "/nonsense", "/load bad.json", "/load nowhere.json", "/model opnai/x", "/save", "Hello", "Hello"

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 
+from polyvox.calls.config import DEFAULT, CallConfig
 from polyvox.client.config import load_config
 from polyvox.client.engine import Engine, Job, Running
 from polyvox.client.settings import CommonSettings, GenerateSettings, Messages, check_names, merged, read_settings
@@ -36,7 +37,8 @@ class ClientSettings(TypedDict, total=False):
 
     `config` is a `Config`, or the path of a TOML file; not given, `polyvox.toml` is looked for. `providers` says things
     of single providers: `{"openai": {"api_key": …, "base_url": …}}`. `io` is an object of the seam to use instead of
-    the network. `ssl_context` is used for every connection.
+    the network. `ssl_context` is used for every connection. `call_config` is what wraps every call: retries, fallback,
+    callbacks and the rest.
     """
 
     config: Config | str | os.PathLike[str]
@@ -46,6 +48,7 @@ class ClientSettings(TypedDict, total=False):
     timeout: Timeout | float
     io: IO
     ssl_context: ssl.SSLContext
+    call_config: CallConfig
 
 
 class Client:
@@ -55,7 +58,7 @@ class Client:
     """
 
     def __init__(self, **settings: Unpack[ClientSettings]) -> None:
-        config, given_io, ssl_context = _read_settings(settings)
+        config, call_config, given_io, ssl_context = _read_settings(settings)
         for name, block in config.providers.items():
             if inspect.iscoroutinefunction(block.auth):
                 raise ConfigError(f"providers[{name!r}] auth is async: a Client takes plain functions; use AsyncClient")
@@ -72,7 +75,7 @@ class Client:
 
             return LocalIO(network, asynchronous=False)
 
-        self._engine = Engine(config, make_io)
+        self._engine = Engine(config, make_io, call_config)
 
     @property
     def config(self) -> Config:
@@ -137,7 +140,7 @@ class AsyncClient:
     """Every provider, from `async def`. The methods are `Client`'s; see `ClientSettings` for the keywords."""
 
     def __init__(self, **settings: Unpack[ClientSettings]) -> None:
-        config, given_io, ssl_context = _read_settings(settings)
+        config, call_config, given_io, ssl_context = _read_settings(settings)
 
         def make_io(kind: str) -> IO:
             if given_io is not None:
@@ -151,7 +154,7 @@ class AsyncClient:
 
             return LocalIO(network, asynchronous=True)
 
-        self._engine = Engine(config, make_io)
+        self._engine = Engine(config, make_io, call_config)
 
     @property
     def config(self) -> Config:
@@ -285,13 +288,14 @@ class AsyncModel(_Bound):
         return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
 
 
-def _read_settings(settings: ClientSettings) -> tuple[Config, IO | None, ssl.SSLContext | None]:
+def _read_settings(settings: ClientSettings) -> tuple[Config, CallConfig, IO | None, ssl.SSLContext | None]:
     given: dict[str, Any] = dict(settings)
     for name in given:
         if name not in ClientSettings.__annotations__:
             raise ConfigError(f"no setting {name!r} of a client; there are {', '.join(ClientSettings.__annotations__)}")
     io, ssl_context = given.pop("io", None), given.pop("ssl_context", None)
-    return load_config(given.pop("config", None), **given), io, ssl_context
+    call_config = given.pop("call_config", None) or DEFAULT
+    return load_config(given.pop("config", None), **given), call_config, io, ssl_context
 
 
 def _run(job: Job) -> GenerateResponse[Any]:

@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from polyvox.calls.generate import Call, call
+from polyvox.calls.config import DEFAULT, CallConfig, read_fallback
+from polyvox.calls.generate import Call
+from polyvox.calls.stack import Route, compose
 from polyvox.client.settings import GenerateSettings, Messages, build_request, read_timeout
 from polyvox.errors import ConfigError, DecodeError, PolyvoxError
 from polyvox.io.base import IO, Cancel, Context
@@ -40,8 +42,9 @@ class Engine:
     Targets are remembered: a key is looked for in the environment at the first call of a model.
     """
 
-    def __init__(self, config: Config, make_io: Callable[[str], IO]) -> None:
+    def __init__(self, config: Config, make_io: Callable[[str], IO], call_config: CallConfig = DEFAULT) -> None:
         self.config = config
+        self.call_config = call_config
         self.registry = Registry(config)
         self._make_io = make_io
         self._io: dict[str, IO] = {}
@@ -74,25 +77,36 @@ class Engine:
         """Return the call for these words. Raises `ConfigError` before anything is sent."""
         if not isinstance(model, str):
             raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
-        request = build_request(model, messages, settings)
-        target = self.target(model, settings.get("dialect"))
+        given = settings.get("call_config")
+        config = self.call_config if given is None else given.over(self.call_config)
+        request = build_request(model, messages, settings, config.options)
+        targets = [self._target_of(model, settings, settings.get("dialect"))]
+        falling = read_fallback(config.fallback)
+        if falling is not None:
+            targets += [self._target_of(name, settings, None) for name in falling.models]
+        target = targets[0]
+        output = settings.get("output")
+        return Job(
+            target,
+            compose([Route(one) for one in targets], config, stream=stream, raw=raw),
+            request,
+            read_timeout(settings.get("timeout")) or read_timeout(config.timeout) or target.timeout,
+            settings.get("cancel"),
+            # A schema or a form has no type to be read into.
+            None if isinstance(output, Output | Mapping | str) else output,
+            self.io(target.io),
+        )
+
+    def _target_of(self, model: str, settings: GenerateSettings, dialect: str | None) -> Target:
+        """Return where the name leads, with what this call says of headers and of what is not supported."""
+        target = self.target(model, dialect)
         headers = settings.get("headers")
         if headers:
             target = structs.replace(target, headers={**target.headers, **headers})
         unsupported = settings.get("on_unsupported")
         if unsupported:
             target = structs.replace(target, quirks=structs.replace(target.quirks, on_unsupported=unsupported))
-        output = settings.get("output")
-        return Job(
-            target,
-            call(target, stream=stream, raw=raw),
-            request,
-            read_timeout(settings.get("timeout")) or target.timeout,
-            settings.get("cancel"),
-            # A schema or a form has no type to be read into.
-            None if isinstance(output, Output | Mapping | str) else output,
-            self.io(target.io),
-        )
+        return target
 
 
 class Running:
@@ -121,7 +135,8 @@ class Running:
             self._release = None
 
     def failed(self, error: PolyvoxError) -> None:
-        """Let an error carry what had arrived."""
+        """Let an error carry what had arrived, and what was tried."""
+        error.attempts = tuple(self.context.attempts)
         if error.partial is None and self.context.first_event is not None:
             error.partial = self.response
 

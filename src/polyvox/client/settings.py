@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 import msgspec
 
+from polyvox.calls.config import CallConfig, joined_options
 from polyvox.errors import BadRequestError, ConfigError
 from polyvox.io.base import Cancel
 from polyvox.types.generate import (
@@ -63,6 +64,7 @@ class CommonSettings(TypedDict, total=False):
     cancel: Cancel
     headers: Mapping[str, str]
     on_unsupported: Literal["drop", "error"]
+    call_config: CallConfig
 
 
 class GenerateSettings(CommonSettings, total=False):
@@ -75,14 +77,15 @@ class GenerateSettings(CommonSettings, total=False):
     (`none` … `max`) or a budget in tokens. `timeout` is a `Timeout`, or seconds for the whole call. `cancel` is a
     `Cancel` handle that aborts the call from anywhere. `dialect` overrides the wire; `headers` are added to the
     request.
-    `on_unsupported="error"` raises where a setting would otherwise be dropped with an adjustment.
+    `on_unsupported="error"` raises where a setting would otherwise be dropped with an adjustment. `call_config` is what
+    wraps the call (retries, fallback, callbacks …), merged over the client's.
     """
 
     output: OutputLike
 
 
 _KNOWN = frozenset((*CommonSettings.__annotations__, *GenerateSettings.__annotations__))
-_CALL_ONLY = frozenset({"dialect", "timeout", "cancel", "headers", "on_unsupported", "system"})
+_CALL_ONLY = frozenset({"dialect", "timeout", "cancel", "headers", "on_unsupported", "system", "call_config"})
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _CHOICES = ("auto", "none", "required")
 
@@ -111,8 +114,13 @@ def merged(first: GenerateSettings, second: GenerateSettings) -> GenerateSetting
     return cast("GenerateSettings", {**first, **second})
 
 
-def build_request(model: str, messages: Messages, settings: GenerateSettings) -> GenerateRequest:
-    """Return the request. Raises `ConfigError` naming the setting that is wrong, what it was, what would be right."""
+def build_request(
+    model: str, messages: Messages, settings: GenerateSettings, options: Mapping[str, Mapping[str, Any]] | None = None
+) -> GenerateRequest:
+    """Return the request; `options` are those of the call's configuration, under the call's own.
+
+    Raises `ConfigError` naming the setting that is wrong, what it was, what would be right.
+    """
     conversation = read_messages(messages)
     said = settings.get("system")
     if said is not None:
@@ -125,6 +133,8 @@ def build_request(model: str, messages: Messages, settings: GenerateSettings) ->
     for name, read in _READERS.items():
         if name in facts:
             facts[name] = read(facts[name])
+    if options:
+        facts["options"] = joined_options(_read_options(options), facts.get("options", {}))
     if isinstance(facts.get("tool_choice"), str):
         facts["tool_choice"] = _tool_choice(facts["tool_choice"], facts.get("tools", ()))
     request = GenerateRequest(model=model, messages=conversation, **facts)

@@ -1,0 +1,16 @@
+"""Which events say nothing yet of the answer. The rule: a call may be made again until its first content was handed on,
+and what only starts an answer is no content: it is held back until some follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from polyvox.types.events import Event, RawFrame, StreamStart, UsageUpdate
+
+_STARTUP = frozenset({StreamStart, UsageUpdate, RawFrame})
+
+
+def is_startup(events: Iterable[Event]) -> bool:
+    """Whether nothing in these events is content: no part, no delta, no end."""
+    return all(type(event) in _STARTUP for event in events)
