@@ -12,6 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from polyvox.errors import CallTimeoutError
 from polyvox.io.base import Cancel, Context, Signal, timed_out_total
 
 if TYPE_CHECKING:
@@ -180,3 +181,24 @@ class Lock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+
+async def wait_within(signal: Signal, seconds: float | None, context: Context) -> bool:
+    """Wait for a signal for so many seconds at most (`None`: no limit); say whether it was set.
+
+    The abort and the deadline of the call hold as in every wait.
+    """
+    if seconds is None:
+        await signal.wait(context)
+        return True
+    waiting = context.branch(seconds=max(0.0, seconds))
+    remove = context.cancel.add(waiting.cancel.set)
+    try:
+        await signal.wait(waiting)
+    except CallTimeoutError:
+        if context.deadline is not None and context.io.now() >= context.deadline:
+            raise
+        return False
+    finally:
+        remove()
+    return True
