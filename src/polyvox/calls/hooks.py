@@ -1,0 +1,322 @@
+"""Hooks: the outermost layer of a call, which tells the caller's functions what happens in it.
+
+The rules. A callback is told before the reader of the stream gets the events it is told of. Each call is told of one
+end: `on_end`, or `on_error` (with `Cancelled` where it was aborted or left early), never both. What a callback raises
+is reported on the logger `polyvox.hooks` and harms nothing, unless `raise_errors` is asked for: then the call is ended,
+its connection closed, and the exception raised as itself. A callback that is not given costs nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
+
+from msgspec import Struct, structs
+
+from polyvox.calls.facts import Fact
+from polyvox.calls.generate import Call, Events
+from polyvox.errors import Cancelled, ConfigError, PolyvoxError
+from polyvox.io.base import Context
+from polyvox.secrets import sanitize
+from polyvox.types.events import (
+    Event,
+    PartEnd,
+    PartStart,
+    ReasoningDelta,
+    StreamEnd,
+    StreamStart,
+    TextDelta,
+    ToolCallDelta,
+    ToolDone,
+    UsageUpdate,
+)
+from polyvox.types.fold import Fold
+from polyvox.types.generate import GenerateRequest, GenerateResponse
+from polyvox.types.parts import TextPart, ToolCall, ToolResult
+from polyvox.types.usage import Usage
+
+Told: TypeAlias = "Awaitable[None] | None"
+"""What a callback gives back: nothing, or something to wait for where it is `async def`."""
+
+
+class Callbacks(Struct, frozen=True, kw_only=True):
+    """Functions that are told what happens in a call. Plain ones, or (for an `AsyncClient`) `async def`.
+
+    - `on_start(event)`: the answer begins: a `StreamStart`.
+    - `on_content(text, event)`, `on_reasoning(text, event)`: more text, more reasoning, with its delta. As in
+      `stream.text`, the words of a refusal are no content. Of a whole answer each part comes as one text.
+    - `on_tool_call(call)`: a whole `ToolCall`; `call.executed` says that the provider runs it itself.
+    - `on_tool_result(result)`: a `ToolResult`, of a tool that we ran or that the provider ran.
+    - `on_usage(usage)`: the totals so far.
+    - `on_retry(fact)`: the call takes a turn: one of the structs of `polyvox.calls.facts`.
+    - `on_error(error)`: the call failed, with a `PolyvoxError`; `error.retryable` says whether the same call may
+      succeed later, `error.partial` what had arrived.
+    - `on_end(response)`: the call is over; the whole `GenerateResponse` (not parsed: that comes later).
+    """
+
+    on_start: Callable[[StreamStart], Told] | None = None
+    on_content: Callable[[str, TextDelta], Told] | None = None
+    on_reasoning: Callable[[str, ReasoningDelta], Told] | None = None
+    on_tool_call: Callable[[ToolCall], Told] | None = None
+    on_tool_result: Callable[[ToolResult], Told] | None = None
+    on_usage: Callable[[Usage], Told] | None = None
+    on_retry: Callable[[Fact], Told] | None = None
+    on_error: Callable[[PolyvoxError], Told] | None = None
+    on_end: Callable[[GenerateResponse[Any]], Told] | None = None
+
+
+def check_callbacks(callbacks: Callbacks | Sequence[Callbacks], asynchronous: bool) -> None:
+    """Check what was given, when it is given. Raises `ConfigError` for what is no function, and for an `async def`
+    one where nothing could await it."""
+    for several in listed(callbacks):
+        if not isinstance(several, Callbacks):
+            raise ConfigError(f"callbacks are {several!r}: give a Callbacks, or a list of them")
+        for name in Callbacks.__struct_fields__:
+            callback = getattr(several, name)
+            if callback is None:
+                continue
+            if not callable(callback):
+                raise ConfigError(f"Callbacks({name}=…) is a {type(callback).__name__}: give a function")
+            if not asynchronous and is_async(callback):
+                raise ConfigError(f"Callbacks({name}=…) is async: a Client takes plain functions; use AsyncClient")
+
+
+def is_async(function: object) -> bool:
+    """Whether calling this gives something to be awaited: an `async def`, a partial of one, an object called so."""
+    call = getattr(function, "__call__", None)  # noqa: B004 - asked for the method itself
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+
+
+def listed(callbacks: Callbacks | Sequence[Callbacks]) -> tuple[Callbacks, ...]:
+    """Return the callbacks as a tuple, whether one or several were given."""
+    return (callbacks,) if isinstance(callbacks, Callbacks) else tuple(callbacks)
+
+
+def hooked(inner: Call, callbacks: Callbacks | Sequence[Callbacks], *, raise_errors: bool = False) -> Call:
+    """Return `inner`, telling each of `callbacks`, in order, what happens.
+
+    With `raise_errors` an exception of a callback ends the call and is raised as itself.
+    """
+    given = listed(callbacks)
+    table = {
+        name: functions
+        for name in Callbacks.__struct_fields__
+        if (functions := tuple(function for several in given if (function := getattr(several, name)) is not None))
+    }
+    if not table:
+        return inner
+
+    async def generate(context: Context, request: GenerateRequest) -> Events:
+        listener = _Listener(table, context, raise_errors=raise_errors)
+        before = context.notify
+        if "on_retry" in table:
+            context.notify = listener.notifying(before)
+        failure: BaseException | None = None
+        # The list with the end is handed on when the call is over and its last attempt accounted for, so that a reader
+        # who stops at `StreamEnd` has left nothing undone. Decoders make it at the body's end: nobody waits for it.
+        last: list[Event] = []
+        try:
+            async with aclosing(inner(context, request)) as lists:
+                async for events in lists:
+                    if last:
+                        yield last
+                        last = []
+                    await listener.take(events)
+                    if events and type(events[-1]) is StreamEnd:
+                        last = events
+                    else:
+                        yield events
+                await listener.end()
+            if last:
+                yield last
+        except _RaisedError as raised:
+            await listener.fail(raised.error, quiet=True)
+            failure = raised.error
+        except BaseException as error:
+            # Nothing that a callback raises replaces the reader's own leaving.
+            await listener.fail(error, quiet=not isinstance(error, Exception))
+            raise
+        finally:
+            context.notify = before
+        if failure is not None:
+            raise failure
+
+    return generate
+
+
+class _RaisedError(Exception):
+    """Carries what a callback raised past the layers that would take it for a failure of the call."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+_ALL: Final = ("on_error", "on_end")
+
+
+class _Listener:
+    """What one call's callbacks are told."""
+
+    def __init__(
+        self, table: dict[str, tuple[Callable[..., Any], ...]], context: Context, *, raise_errors: bool
+    ) -> None:
+        self._table = table
+        self._context = context
+        self._raise_errors = raise_errors
+        self._content = table.get("on_content", ())
+        self._reasoning = table.get("on_reasoning", ())
+        # The answer is put together only for those who are given it.
+        self._fold = Fold() if any(name in table for name in _ALL) else None
+        self._calls: dict[int, tuple[ToolCall, list[str]]] | None = {} if "on_tool_call" in table else None
+        self._refusals: set[int] = set()
+        self._usage: Usage | None = None
+        self._started = self._over = False
+        self._others: dict[type[Any], Callable[[Any], Awaitable[None]]] = self._plan()
+
+    def _plan(self) -> dict[type[Any], Callable[[Any], Awaitable[None]]]:
+        """Return what is to be done with events other than text, nothing for those that nobody is told of."""
+        wants = self._table.__contains__
+        plan: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
+        if wants("on_start"):
+            plan[StreamStart] = self._start
+        if wants("on_content") or wants("on_tool_call") or wants("on_tool_result"):
+            plan[PartStart] = self._part_start
+        if wants("on_tool_call"):
+            plan[ToolCallDelta] = self._arguments
+            plan[PartEnd] = self._part_end
+        if wants("on_tool_result"):
+            plan[ToolDone] = self._tool_done
+        if wants("on_usage"):
+            plan[UsageUpdate] = plan[StreamEnd] = self._used
+        return plan
+
+    async def take(self, events: list[Event]) -> None:
+        """Tell of these events."""
+        if self._fold is not None:
+            self._fold.feed(events)
+        content, reasoning, others = self._content, self._reasoning, self._others
+        if not (content or reasoning or others):
+            return
+        for event in events:
+            kind = type(event)
+            if kind is TextDelta:
+                if content and event.index not in self._refusals:  # type: ignore[union-attr]
+                    for callback in content:
+                        # One frame an event: this runs for each word of an answer.
+                        try:
+                            waiting = callback(event.text, event)  # type: ignore[union-attr]
+                            if waiting is not None and inspect.isawaitable(waiting):
+                                await waiting
+                        except Exception as error:  # noqa: BLE001 - the caller's own code: anything may come
+                            self._failed("on_content", error)
+            elif kind is ReasoningDelta:
+                if reasoning:
+                    await self._tell("on_reasoning", event.text, event)  # type: ignore[union-attr]
+            elif (tell := others.get(kind)) is not None:
+                await tell(event)
+
+    async def end(self) -> None:
+        """Tell of the end."""
+        self._over = True
+        if "on_end" in self._table and self._fold is not None:
+            await self._tell("on_end", self._context.stamp(self._context, self._fold.response))
+
+    async def fail(self, error: BaseException, *, quiet: bool = False) -> None:
+        """Tell of the failure, unless the end was told. `quiet`: what the callbacks raise is reported only."""
+        if self._over:
+            return
+        self._over = True
+        if "on_error" not in self._table:
+            return
+        if quiet:
+            self._raise_errors = False
+        told = self._as_told(error)
+        if told.partial is None and self._context.first_event is not None and self._fold is not None:
+            told.partial = self._context.stamp(self._context, self._fold.response)
+        try:
+            await self._tell("on_error", told)
+        except _RaisedError as raised:
+            raise raised.error from error
+
+    def _as_told(self, error: BaseException) -> PolyvoxError:
+        if isinstance(error, PolyvoxError):
+            return error
+        if isinstance(error, Exception):
+            return PolyvoxError(sanitize(f"{type(error).__name__}: {error}", self._context.secrets))
+        return Cancelled("the call was left before its end")
+
+    def notifying(self, before: Callable[[str, Any], Awaitable[None]] | None) -> Callable[[str, Any], Awaitable[None]]:
+        """Return the channel by which the layers below tell their facts."""
+
+        async def notify(kind: str, fact: Any) -> None:
+            if before is not None:
+                await before(kind, fact)
+            await self._tell("on_retry", fact)
+
+        return notify
+
+    async def _tell(self, name: str, *facts: Any) -> None:
+        for callback in self._table[name]:
+            try:
+                waiting = callback(*facts)
+                if waiting is not None and inspect.isawaitable(waiting):
+                    await waiting
+            except Exception as error:  # noqa: BLE001 - the caller's own code: anything may come
+                self._failed(name, error)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        if self._raise_errors:
+            raise _RaisedError(error) from None
+        import logging
+
+        text = sanitize(f"{type(error).__name__}: {error}", self._context.secrets)
+        logging.getLogger("polyvox.hooks").warning("the callback %s raised %s", name, text)
+
+    async def _start(self, event: StreamStart) -> None:
+        if not self._started:
+            self._started = True
+            await self._tell("on_start", event)
+
+    async def _part_start(self, event: PartStart) -> None:
+        part = event.part
+        if isinstance(part, TextPart):
+            # A run has several answers, and their parts the same numbers.
+            (self._refusals.add if part.refusal else self._refusals.discard)(event.index)
+        elif isinstance(part, ToolCall) and self._calls is not None:
+            self._calls[event.index] = (part, [])
+        elif isinstance(part, ToolResult) and "on_tool_result" in self._table:
+            await self._tell("on_tool_result", part)
+
+    async def _arguments(self, event: ToolCallDelta) -> None:
+        if self._calls is not None:
+            self._calls[event.index][1].append(event.arguments)
+
+    async def _part_end(self, event: PartEnd) -> None:
+        call, pieces = (self._calls or {}).pop(event.index, (None, []))
+        if call is not None:
+            arguments = "".join([call.arguments, *pieces])
+            await self._tell("on_tool_call", structs.replace(call, arguments=arguments, meta=event.meta or call.meta))
+
+    async def _tool_done(self, event: ToolDone) -> None:
+        await self._tell("on_tool_result", event.result)
+
+    async def _used(self, event: UsageUpdate | StreamEnd) -> None:
+        usage = event.usage
+        if usage is not None and usage != self._usage and usage != _NOTHING:
+            self._usage = usage
+            await self._tell("on_usage", usage)
+
+
+_NOTHING: Final = Usage()
+
+
+def joined(*given: Callbacks | Iterable[Callbacks] | None) -> tuple[Callbacks, ...]:
+    """Return the callbacks of a client and of a call, in this order, as one list."""
+    callbacks: list[Callbacks] = []
+    for several in given:
+        if several is not None:
+            callbacks += (several,) if isinstance(several, Callbacks) else several
+    return tuple(callbacks)
