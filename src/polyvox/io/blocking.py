@@ -122,6 +122,10 @@ class BlockingIO:
             self._managers.clear()
             self._routes.clear()
         for manager in managers:
+            # Each by itself: urllib3 leaves it to the garbage collector, and an error that is kept keeps its pool.
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated: it is locked
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
             manager.clear()
 
     def manager(self, url: Url) -> urllib3.PoolManager:
