@@ -73,7 +73,15 @@ class LimitFact(Struct, frozen=True):
     limit: str | None = None
 
 
-Fact: TypeAlias = RetryFact | FallbackFact | HedgeFact | CacheFact | CacheErrorFact | LimitFact
+class CircuitFact(Struct, frozen=True):
+    """The circuit of the endpoint `name` changed to `state`. `error` is the last failure, `None` where it closed."""
+
+    state: Literal["closed", "open", "half_open"]
+    name: str
+    error: PolyvoxError | None = None
+
+
+Fact: TypeAlias = RetryFact | FallbackFact | HedgeFact | CacheFact | CacheErrorFact | LimitFact | CircuitFact
 
 KINDS: Final[dict[str, type[Any]]] = {
     "retry": RetryFact,
@@ -82,5 +90,6 @@ KINDS: Final[dict[str, type[Any]]] = {
     "cache": CacheFact,
     "cache_error": CacheErrorFact,
     "limit": LimitFact,
+    "circuit": CircuitFact,
 }
 """The word for `context.notify`, and the struct that comes with it."""
