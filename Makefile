@@ -10,6 +10,7 @@ WORKERS  ?= 2
 # Further arguments: make test PYTEST_ARGS="tests/framing -x"
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
+FUZZ_ARGS   ?=
 MODEL    ?= local/smollm2-135m
 QUESTION ?= Why is the sky blue? Answer in two sentences.
 
@@ -27,7 +28,7 @@ export QUESTION
 export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test check fmt lint types layers docs bench clean distclean
+.PHONY: help run test check fmt lint types layers docs reliability fuzz bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,12 @@ layers: $(VENV)/.stamp-dev ## check who imports whom
 docs: $(VENV)/.stamp-dev ## write the tables that the docs take from the code, and run every example of the docs
 	@$(BIN)/python docs/generate.py
 	@$(BIN)/python -m pytest -q tests/test_docs.py
+
+reliability: $(VENV)/.stamp-dev ## run every fault against every wire, and write the table of docs/reliability.md
+	@POLYVOX_UPDATE=1 $(BIN)/python -m pytest -q -p no:randomly tests/testing/test_matrix.py
+
+fuzz: $(VENV)/.stamp-dev ## change recorded answers at random, 100,000 times: FUZZ_ARGS="--count 1000 --seed 7"
+	@$(BIN)/python -m tests.fuzz.run $(FUZZ_ARGS)
 
 bench: $(BENCH_VENV)/.stamp-bench ## compare CPU time and memory with raw HTTP, the openai SDK and litellm (some minutes)
 	@$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGS)

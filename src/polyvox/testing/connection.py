@@ -197,9 +197,9 @@ class Connection(asyncio.Protocol):
             await self._wait(reply.head_drip)
 
     async def _send(self, data: bytes) -> None:
-        if self._lost.is_set():
-            raise ClientLeft
         assert self._transport is not None
+        if self._lost.is_set() or self._transport.is_closing():
+            raise ClientLeft
         self._transport.write(data)
         await self._writable.wait()
         if self._lost.is_set():

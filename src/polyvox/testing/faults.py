@@ -28,6 +28,8 @@ _PAGE = (
     "<!DOCTYPE html>\n<html><head><title>{status} – the gateway speaks</title></head>"
     "<body><h1>{status}</h1><p>Something went wrong between you and the service.</p></body></html>\n"
 )
+BROKEN = b'"#!"'
+"""What is put into JSON to break it, inside of a string and outside."""
 _RESET_DELAY = 0.05
 """Seconds before a RST: it would destroy what the client has not read yet."""
 
@@ -287,7 +289,7 @@ class InvalidJson(Fault, frozen=True):
         """Spoil it."""
         middle = len(reply.body) // 2
         body = tuple(
-            Piece(piece.data[: len(piece.data) // 2] + b"#!" + piece.data[len(piece.data) // 2 + 2 :], piece.kind)
+            Piece(piece.data[: len(piece.data) // 2] + BROKEN + piece.data[len(piece.data) // 2 :], piece.kind)
             if isinstance(piece, Piece) and place >= middle
             else piece
             for place, piece in enumerate(reply.body)
