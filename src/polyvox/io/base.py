@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Gene
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar, cast
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from polyvox.errors import CallTimeoutError, Cancelled, Phase, PolyvoxError
 from polyvox.secrets import Secret, sanitize
@@ -263,8 +263,12 @@ class Context:
         """
         branch = Context(self.io, self.timeout, Cancel(), self.notify)
         branch.started, branch.attempts, branch.secrets = self.started, self.attempts, self.secrets
-        ends = [end for end in (self.deadline, None if seconds is None else self.io.now() + seconds) if end is not None]
-        branch.deadline = min(ends, default=None)
+        branch.deadline = self.deadline
+        if seconds is not None:
+            end = self.io.now() + seconds
+            if self.deadline is None or end < self.deadline:
+                # What passes then is this limit, and the error says so.
+                branch.deadline, branch.timeout = end, structs.replace(self.timeout, total=seconds)
         branch.until, branch.phase = branch.deadline, "total"
         return branch
 
