@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from polyvox.calls.budget import Budget as Budget
+    from polyvox.calls.cache import Cache as Cache
+    from polyvox.calls.cache import MemoryStore as MemoryStore
+    from polyvox.calls.cache_redis import RedisStore as RedisStore
+    from polyvox.calls.cache_sqlite import SQLiteStore as SQLiteStore
     from polyvox.calls.config import CallConfig as CallConfig
     from polyvox.calls.fallback import Fallback as Fallback
+    from polyvox.calls.hedge import Hedge as Hedge
+    from polyvox.calls.hooks import Callbacks as Callbacks
     from polyvox.calls.retry import Retry as Retry
     from polyvox.client.clients import AsyncClient as AsyncClient
     from polyvox.client.clients import AsyncModel as AsyncModel
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from polyvox.client.clients import Model as Model
     from polyvox.client.default import generate as generate
     from polyvox.client.default import stream as stream
+    from polyvox.client.explain import Explanation as Explanation
     from polyvox.client.streams import AsyncStream as AsyncStream
     from polyvox.client.streams import Stream as Stream
     from polyvox.errors import AuthenticationError as AuthenticationError
@@ -82,6 +90,7 @@ if TYPE_CHECKING:
     from polyvox.types.messages import tool as tool
     from polyvox.types.messages import user as user
     from polyvox.types.models import ModelConfig as ModelConfig
+    from polyvox.types.models import Price as Price
     from polyvox.types.models import Timeout as Timeout
     from polyvox.types.parts import FileId as FileId
     from polyvox.types.parts import FilePart as FilePart
@@ -100,11 +109,18 @@ if TYPE_CHECKING:
     from polyvox.types.usage import Usage as Usage
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    "calls.budget": ("Budget",),
+    "calls.cache": ("Cache", "MemoryStore"),
+    "calls.cache_redis": ("RedisStore",),
+    "calls.cache_sqlite": ("SQLiteStore",),
     "calls.config": ("CallConfig",),
     "calls.fallback": ("Fallback",),
+    "calls.hedge": ("Hedge",),
+    "calls.hooks": ("Callbacks",),
     "calls.retry": ("Retry",),
     "client.clients": ("AsyncClient", "AsyncModel", "Client", "Model"),
     "client.default": ("generate", "stream"),
+    "client.explain": ("Explanation",),
     "client.streams": ("AsyncStream", "Stream"),
     "errors": (
         "AuthenticationError",
@@ -159,7 +175,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PromptCache",
     ),
     "types.messages": ("Message", "assistant", "system", "tool", "user"),
-    "types.models": ("ModelConfig", "Timeout"),
+    "types.models": ("ModelConfig", "Price", "Timeout"),
     "types.parts": (
         "FileId",
         "FilePart",
@@ -188,8 +204,11 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "BillingError",
+    "Budget",
+    "Cache",
     "CallConfig",
     "CallTimeoutError",
+    "Callbacks",
     "Cancel",
     "Cancelled",
     "Client",
@@ -202,6 +221,7 @@ __all__ = [
     "Cost",
     "DecodeError",
     "Event",
+    "Explanation",
     "Fallback",
     "FileDelta",
     "FileId",
@@ -209,9 +229,11 @@ __all__ = [
     "Finish",
     "GenerateRequest",
     "GenerateResponse",
+    "Hedge",
     "HttpRequest",
     "InterruptedCallError",
     "LimitError",
+    "MemoryStore",
     "Message",
     "Model",
     "ModelConfig",
@@ -224,6 +246,7 @@ __all__ = [
     "PartStart",
     "PermissionDeniedError",
     "PolyvoxError",
+    "Price",
     "PromptCache",
     "ProviderConfig",
     "ProviderError",
@@ -231,7 +254,9 @@ __all__ = [
     "RawFrame",
     "ReasoningDelta",
     "ReasoningPart",
+    "RedisStore",
     "Retry",
+    "SQLiteStore",
     "Secret",
     "ServerError",
     "Source",

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from polyvox.errors import ConfigError
 from polyvox.io.base import IO, HttpRequest
-from polyvox.secrets import Secret
+from polyvox.secrets import MASK, Secret
 
 SignFunction: TypeAlias = Callable[[HttpRequest], HttpRequest | Awaitable[HttpRequest]]
 """What a caller may give as `auth=`: request → signed request, plain or `async def`."""
@@ -25,6 +25,10 @@ class Auth(Protocol):
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """The secrets it would reveal, for the sanitiser."""
+        ...
+
+    def masked_headers(self) -> dict[str, str]:
+        """Return the headers that signing adds, fit to be shown, without asking anyone."""
         ...
 
     async def sign(self, request: HttpRequest, io: IO) -> HttpRequest:
@@ -56,6 +60,10 @@ class KeyAuth:
         """The key."""
         return (self._secret,)
 
+    def masked_headers(self) -> dict[str, str]:
+        """The header, the key masked."""
+        return {self._header: f"{self._scheme} {MASK}" if self._scheme else MASK}
+
     async def sign(self, request: HttpRequest, io: IO) -> HttpRequest:
         """Return the request with the key in its header. Raises `ConfigError` for a key that cannot stand in one."""
         key = _usable(self._secret)
@@ -72,6 +80,10 @@ class NoAuth:
     def secrets(self) -> tuple[Secret, ...]:
         """None."""
         return ()
+
+    def masked_headers(self) -> dict[str, str]:
+        """None."""
+        return {}
 
     async def sign(self, request: HttpRequest, io: IO) -> HttpRequest:
         """Return the request as it is."""
@@ -90,6 +102,10 @@ class CallableAuth:
     def secrets(self) -> tuple[Secret, ...]:
         """None that we know of."""
         return ()
+
+    def masked_headers(self) -> dict[str, str]:
+        """The one that such functions set; what else they do is theirs to know."""
+        return {"Authorization": f"{MASK} (by the function given as auth)"}
 
     async def sign(self, request: HttpRequest, io: IO) -> HttpRequest:
         """Return what the function gives. Raises `ConfigError` where that is no request."""

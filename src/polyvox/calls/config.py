@@ -37,7 +37,8 @@ class CallConfig(Struct, frozen=True, kw_only=True):
     `callbacks` are told what happens; one that raises is reported in the log, and ends the call only with
     `raise_callback_errors`. `pre` are functions, request → request, in order; `post` make machines, events → events.
     `sanitize_secrets` masks what looks like a key in what callbacks are given as text of the provider's; errors, logs
-    and `explain` are masked always. `options` are blocks by dialect or provider, sent as they stand.
+    and `explain` are masked always. `log_bodies` has requests and answers written to the log whole (logger
+    `polyvox.calls`, level DEBUG), masked as well. `options` are blocks by dialect or provider, sent as they stand.
     """
 
     retry: Retry | int | Off | None = None
@@ -51,6 +52,7 @@ class CallConfig(Struct, frozen=True, kw_only=True):
     pre: Sequence[PreProcessor] = ()
     post: Sequence[PostFactory] = ()
     sanitize_secrets: bool | None = None
+    log_bodies: bool | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def over(self, other: CallConfig) -> CallConfig:
@@ -75,6 +77,7 @@ _SINGLE = (
     "timeout",
     "raise_callback_errors",
     "sanitize_secrets",
+    "log_bodies",
 )
 
 DEFAULT = CallConfig()

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from msgspec import Struct, structs
 
 from polyvox.calls.emulate import EventTransform, apply_emulations
+from polyvox.calls.log import Logged, log_answer, log_failure, log_request
 from polyvox.calls.price import cost_of
 from polyvox.calls.replay import strip_foreign
 from polyvox.dialects.base import StreamDecoder, WireRequest
@@ -80,8 +81,11 @@ def _own_options(
     return ({spoken: own} if own else {}), ignored
 
 
-def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
-    """Return the call that sends a request to `target`. `raw` adds a `RawFrame` before each frame's events."""
+def call(target: Target, *, stream: bool, raw: bool = False, log_bodies: bool = False) -> Call:
+    """Return the call that sends a request to `target`.
+
+    `raw` adds a `RawFrame` before each frame's events. `log_bodies` has what is sent and received logged, too.
+    """
 
     async def generate(context: Context, request: GenerateRequest) -> Events:
         prepared = prepare(target, request, stream=stream)
@@ -95,9 +99,13 @@ def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
         try:
             context.check()
             http = await target.auth.sign(prepared.http, context.io)
+            log_request(context, target, http, bodies=log_bodies)
             async with context.io.open(http, context) as response:
                 context.connected = context.io.now()
                 context.request_id, context.rate_limits = target.dialect.decode_headers(response.headers)
+                log_answer(context, target, response)
+                if log_bodies:
+                    response = Logged(response, context, target)
                 if not stream:
                     yield _stamp_events(await _whole(context, target, response), target, prepared)
                     return
@@ -108,6 +116,7 @@ def call(target: Target, *, stream: bool, raw: bool = False) -> Call:
                             yield stamped
         except PolyvoxError as error:
             _identify(error, context, target)
+            log_failure(context, target, error)
             attempt = structs.replace(attempt, error=type(error).__name__)
             raise
         finally:
@@ -307,3 +316,5 @@ def _identify(error: PolyvoxError, context: Context, target: Target) -> None:
     error.model = error.model or target.model
     error.message = sanitize(error.message, context.secrets)
     error.args = (error.message,)
+    error.code = error.code and sanitize(error.code, context.secrets)
+    error.request_id = error.request_id and sanitize(error.request_id, context.secrets)

@@ -21,7 +21,7 @@ app = typer.Typer(
     help="One interface to every large-language-model provider.",
     epilog=failures.EPILOG,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from polyvox.cli import failures
+from polyvox.cli.completion import ModelName
 
 if TYPE_CHECKING:
     from polyvox.cli.conversation import Conversation
@@ -22,7 +23,7 @@ _IMPATIENCE = 2.0
 
 
 def chat(
-    model: Annotated[str | None, typer.Option("-m", "--model", help="provider/model, an alias, or a bare id.")] = None,
+    model: ModelName = None,
     system: Annotated[str | None, typer.Option("-s", "--system", help="The system message.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Randomness.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="The longest answer.")] = None,

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from msgspec import structs
 
+from polyvox.cli.completion import ModelName
 from polyvox.types.events import Event
 from polyvox.types.generate import GenerateResponse
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 def run(
     question: Annotated[str | None, typer.Argument(help="What to ask. Without it, what is piped in is asked.")] = None,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="provider/model, an alias, or a bare id.")] = None,
+    model: ModelName = None,
     system: Annotated[str | None, typer.Option("-s", "--system", help="The system message.")] = None,
     file: Annotated[
-        list[Path] | None, typer.Option("-f", "--file", help="A text file as context, or a picture or PDF to attach.")
+        list[Path] | None,
+        typer.Option("-f", "--file", "--attach", help="A text file as context, or a picture or PDF to attach."),
     ] = None,
     temperature: Annotated[float | None, typer.Option(help="Randomness.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Nucleus sampling.")] = None,
@@ -39,6 +41,7 @@ def run(
     timeout: Annotated[float | None, typer.Option(help="Seconds for the whole call.")] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Show the answer as it comes.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole response as JSON.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what would be sent, and send nothing.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Tell tokens, cost, time, adjustments.")] = False,
 ) -> None:
     """Ask a question and print the answer. Without -m: the configured model, or the local one where nothing is."""
@@ -65,6 +68,10 @@ def run(
         name = model or default_model(client)
         if options:
             settings["options"] = {client.registry.models.split(name)[0]: options}
+        if explain:
+            explanation = client.explain(name, message, stream=stream and not as_json, **settings)
+            sys.stdout.write((_as_json(explanation) if as_json else str(explanation)) + "\n")
+            return
         if as_json or not stream:
             response = client.generate(name, message, **settings)
             if as_json:
@@ -95,5 +102,8 @@ def read_reasoning(given: str | None) -> str | int | None:
 
 def print_response(response: GenerateResponse[Any]) -> None:
     """Print a response as JSON, less the body as received."""
-    text = msgspec.json.format(msgspec.json.encode(structs.replace(response, raw=None)), indent=2)
-    sys.stdout.write(text.decode() + "\n")
+    sys.stdout.write(_as_json(structs.replace(response, raw=None)) + "\n")
+
+
+def _as_json(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=repr), indent=2).decode()

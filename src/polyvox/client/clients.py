@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import ssl
     from typing import Unpack
 
+    from polyvox.client.explain import Explanation
+
 T = TypeVar("T")
 
 
@@ -75,7 +77,7 @@ class Client:
 
             return LocalIO(network, asynchronous=False)
 
-        self._engine = Engine(config, make_io, call_config)
+        self._engine = Engine(config, make_io, call_config=call_config)
 
     @property
     def config(self) -> Config:
@@ -114,6 +116,15 @@ class Client:
     def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> Stream[Any]:
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return Stream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
+
+    def explain(
+        self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> Explanation:
+        """Return what `generate` (or `stream`) would send for these words, without sending it.
+
+        Raises what the call would raise before anything is sent.
+        """
+        return self._engine.explain(model, messages, read_settings(settings), stream=stream)
 
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> Model:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
@@ -154,7 +165,7 @@ class AsyncClient:
 
             return LocalIO(network, asynchronous=True)
 
-        self._engine = Engine(config, make_io, call_config)
+        self._engine = Engine(config, make_io, asynchronous=True, call_config=call_config)
 
     @property
     def config(self) -> Config:
@@ -189,6 +200,15 @@ class AsyncClient:
     def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return AsyncStream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
+
+    def explain(
+        self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> Explanation:
+        """Return what `generate` (or `stream`) would send for these words, without sending it.
+
+        Raises what the call would raise before anything is sent.
+        """
+        return self._engine.explain(model, messages, read_settings(settings), stream=stream)
 
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> AsyncModel:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
@@ -257,6 +277,11 @@ class Model(_Bound):
         """Return the model's answer as a stream. A setting given here wins over the model's own."""
         return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
 
+    def explain(self, messages: Messages, *, stream: bool = False, **settings: Any) -> Explanation:
+        """Return what a call would send, without sending it. A setting given here wins over the model's own."""
+        both = merged(self.settings, read_settings(settings))
+        return self._client.explain(self.name, messages, stream=stream, **both)
+
 
 class AsyncModel(_Bound):
     """A model of an `AsyncClient`, with settings of its own. Raises `ConfigError` for a name that means nothing."""
@@ -286,6 +311,11 @@ class AsyncModel(_Bound):
     def stream(self, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
         """Return the model's answer as a stream. A setting given here wins over the model's own."""
         return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
+
+    def explain(self, messages: Messages, *, stream: bool = False, **settings: Any) -> Explanation:
+        """Return what a call would send, without sending it. A setting given here wins over the model's own."""
+        both = merged(self.settings, read_settings(settings))
+        return self._client.explain(self.name, messages, stream=stream, **both)
 
 
 def _read_settings(settings: ClientSettings) -> tuple[Config, CallConfig, IO | None, ssl.SSLContext | None]:

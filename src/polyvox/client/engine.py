@@ -6,7 +6,7 @@ The rule: nothing here waits and nothing knows which of the two clients asks.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
@@ -22,6 +22,9 @@ from polyvox.types.events import Event
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse, Output
 from polyvox.types.models import Timeout
+
+if TYPE_CHECKING:
+    from polyvox.client.explain import Explanation
 
 
 class Job(Struct, frozen=True):
@@ -42,9 +45,17 @@ class Engine:
     Targets are remembered: a key is looked for in the environment at the first call of a model.
     """
 
-    def __init__(self, config: Config, make_io: Callable[[str], IO], call_config: CallConfig = DEFAULT) -> None:
+    def __init__(
+        self,
+        config: Config,
+        make_io: Callable[[str], IO],
+        *,
+        asynchronous: bool = False,
+        call_config: CallConfig = DEFAULT,
+    ) -> None:
         self.config = config
-        self.call_config = call_config
+        self.asynchronous = asynchronous
+        self.call_config = self._checked(call_config)
         self.registry = Registry(config)
         self._make_io = make_io
         self._io: dict[str, IO] = {}
@@ -77,8 +88,7 @@ class Engine:
         """Return the call for these words. Raises `ConfigError` before anything is sent."""
         if not isinstance(model, str):
             raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
-        given = settings.get("call_config")
-        config = self.call_config if given is None else given.over(self.call_config)
+        config = self._config_of(settings)
         request = build_request(model, messages, settings, config.options)
         targets = [self._target_of(model, settings, settings.get("dialect"))]
         falling = read_fallback(config.fallback)
@@ -90,12 +100,39 @@ class Engine:
             target,
             compose([Route(one) for one in targets], config, stream=stream, raw=raw),
             request,
-            read_timeout(settings.get("timeout")) or read_timeout(config.timeout) or target.timeout,
+            self._timeout_of(target, settings, config),
             settings.get("cancel"),
             # A schema or a form has no type to be read into.
             None if isinstance(output, Output | Mapping | str) else output,
-            self.io(target.io),
+            # The local model's seam reaches the network too; the network's does not reach the local model.
+            self.io("local" if any(one.io == "local" for one in targets) else target.io),
         )
+
+    def explain(self, model: str, messages: Messages, settings: GenerateSettings, *, stream: bool) -> Explanation:
+        """Return what that call would send, without sending it."""
+        from polyvox.client.explain import explain
+
+        config = self._config_of(settings)
+        target = self._target_of(model, settings, settings.get("dialect"))
+        request = build_request(model, messages, settings, config.options)
+        return explain(target, request, config, self._timeout_of(target, settings, config), stream=stream)
+
+    def _config_of(self, settings: GenerateSettings) -> CallConfig:
+        given = settings.get("call_config")
+        return self.call_config if given is None else self._checked(given).over(self.call_config)
+
+    def _checked(self, config: CallConfig) -> CallConfig:
+        if not isinstance(config, CallConfig):
+            raise ConfigError(f"call_config is {type(config).__name__}: give a CallConfig")
+        if config.callbacks:
+            from polyvox.calls.hooks import check_callbacks
+
+            check_callbacks(config.callbacks, self.asynchronous)
+        return config
+
+    @staticmethod
+    def _timeout_of(target: Target, settings: GenerateSettings, config: CallConfig) -> Timeout:
+        return read_timeout(settings.get("timeout")) or read_timeout(config.timeout) or target.timeout
 
     def _target_of(self, model: str, settings: GenerateSettings, dialect: str | None) -> Target:
         """Return where the name leads, with what this call says of headers and of what is not supported."""
