@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from polyvox.errors import CallTimeoutError
 from polyvox.io.base import Context, Signal, timed_out_total
 from polyvox.types.generate import GenerateResponse
+from polyvox.types.models import Timeout
 
 PATIENCE: Final = 0.5
 """Seconds that a leading stream may lie in its reader's hands before those who wait for it go on by themselves."""
@@ -96,6 +97,7 @@ class Flight:
 async def _wait_briefly(signal: Signal, context: Context) -> bool:
     """Wait for at most `PATIENCE` seconds. Returns whether it was set."""
     branch = context.branch(seconds=PATIENCE)
+    branch.timeout = Timeout(total=PATIENCE)
     release = context.cancel.add(branch.cancel.set)
     try:
         await signal.wait(branch)
