@@ -33,6 +33,7 @@ from polyvox import (
     TransportError,
     Usage,
 )
+from polyvox.calls.config import CallConfig
 from polyvox.framing import json
 from polyvox.testing.catalogue import Entry, catalogue
 from polyvox.testing.connection import Received
@@ -101,7 +102,11 @@ def settings_for(cell: Cell, server: FaultServer) -> dict[str, Any]:
     limit = SHORT if is_silent(cell.entry.fault) else LONG
     # The wire alone is looked at: who speaks it is a provider of our own.
     lab = {"base_url": server.base_url(cell.dialect), "dialect": cell.dialect, "api_key": KEY}
-    return {"providers": {"lab": lab}, "timeout": Timeout(connect=LONG, first_event=limit, idle=limit, total=LONG)}
+    return {
+        "providers": {"lab": lab},
+        "timeout": Timeout(connect=LONG, first_event=limit, idle=limit, total=LONG),
+        "call_config": CallConfig(retry=False),
+    }
 
 
 def read_sync(cell: Cell, server: FaultServer) -> Read:
