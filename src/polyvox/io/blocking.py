@@ -73,8 +73,7 @@ class BlockingIO:
         if context is not None and context.deadline is not None and context.deadline - self.now() < wait:
             wait, late = max(0.0, context.deadline - self.now()), True
         cancels = [] if context is None else [context.cancel]
-        if CURRENT.group is not None:
-            cancels.append(CURRENT.group)
+        cancels += CURRENT.groups[-1:]
         woken = threading.Event()
         removers = [cancel.add(woken.set) for cancel in cancels]
         try:
@@ -101,7 +100,7 @@ class BlockingIO:
         width = min(_MOST_THREADS if limit is None else max(1, limit), len(pending))
         if width <= 1:
             return [await call() for call in pending]
-        return Gathering(pending, CURRENT.group).run(width)
+        return Gathering(pending, CURRENT.groups).run(width)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Run a blocking function: here, a plain call."""
@@ -109,7 +108,7 @@ class BlockingIO:
 
     def event(self) -> BlockingSignal:
         """Return something to wait for; see `IO.event`."""
-        return BlockingSignal(lambda: CURRENT.group)
+        return BlockingSignal(lambda: CURRENT.groups[-1] if CURRENT.groups else None)
 
     def lock(self) -> Lock:
         """Return a lock; see `IO.lock`."""
@@ -286,7 +285,7 @@ class Opening:
 class Gathering:
     """Some calls in threads, and the abort that ends what is left of them when one has failed."""
 
-    def __init__(self, calls: list[Callable[[], Awaitable[Any]]], outer: Cancel | None) -> None:
+    def __init__(self, calls: list[Callable[[], Awaitable[Any]]], outer: tuple[Cancel, ...]) -> None:
         self._calls = calls
         self._outer = outer
         self._pending = iter(range(len(calls)))
@@ -297,7 +296,7 @@ class Gathering:
 
     def run(self, width: int) -> list[Any]:
         """Run the calls in `width` threads and return their results, or raise the first failure."""
-        remove = None if self._outer is None else self._outer.add(self._group.set)
+        removers = [outer.add(self._group.set) for outer in self._outer[-1:]]
         threads = [
             # Each thread gets its own copy: a context cannot be entered twice.
             threading.Thread(target=contextvars.copy_context().run, args=(self._work,), name="polyvox-gather")
@@ -315,7 +314,7 @@ class Gathering:
                     thread.join()
             raise
         finally:
-            if remove is not None:
+            for remove in removers:
                 remove()
         if self._failure is not None:
             raise self._failure
@@ -324,7 +323,7 @@ class Gathering:
         return self._results
 
     def _work(self) -> None:
-        CURRENT.group = self._group
+        CURRENT.groups = (*self._outer, self._group)
         while not self._group.is_set:
             with self._lock:
                 index = next(self._pending, None)

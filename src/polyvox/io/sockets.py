@@ -35,10 +35,10 @@ SocketOptions = Sequence[tuple[int, int, int | bytes]]
 
 
 class _Thread(threading.local):
-    """What this thread is about: the lease of the call it sends, and the `gather` it works for."""
+    """What this thread is about: the lease of the call it sends, and the `gather`s it works for, outermost first."""
 
     lease: Lease | None = None
-    group: Cancel | None = None
+    groups: tuple[Cancel, ...] = ()
 
 
 CURRENT: Final = _Thread()
@@ -47,19 +47,18 @@ CURRENT: Final = _Thread()
 class Lease:
     """One call's hold on one socket: its limit, its abort, and whether anything of the answer has arrived."""
 
-    __slots__ = ("_lock", "_removers", "context", "group", "received", "reused", "sock", "until")
+    __slots__ = ("_lock", "_removers", "context", "groups", "received", "reused", "sock", "until")
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.group = CURRENT.group
+        # All of them: a call begun within an inner `gather` may be read on when only the outer one is left.
+        self.groups = CURRENT.groups
         self.until = context.until
         self.sock: PlainSocket | TlsSocket | None = None
         self.received = False
         self.reused = False
         self._lock = threading.Lock()
-        self._removers = [context.cancel.add(self.shut)]
-        if self.group is not None:
-            self._removers.append(self.group.add(self.shut))
+        self._removers = [cancel.add(self.shut) for cancel in (context.cancel, *self.groups)]
 
     def limit(self, phase: Any, seconds: float | None) -> None:
         """Put a limit of the call in force, for the socket too."""
@@ -100,8 +99,8 @@ class Lease:
 
     @property
     def aborted(self) -> bool:
-        """Whether the call, or the `gather` it belongs to, was aborted."""
-        return self.context.cancel.is_set or (self.group is not None and self.group.is_set)
+        """Whether the call, or a `gather` it belongs to, was aborted."""
+        return self.context.cancel.is_set or (bool(self.groups) and any(group.is_set for group in self.groups))
 
     def check_abort(self) -> None:
         """Raise `Cancelled` where the call was aborted."""
