@@ -58,6 +58,7 @@ class SQLiteStore:
         self._max_bytes, self._clock = max_bytes, clock
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._inherited: list[sqlite3.Connection] = []
         self._owner = 0
         self._closed = False
         try:
@@ -74,6 +75,8 @@ class SQLiteStore:
         """Return this process's connection. One that was made before a fork belongs to the parent."""
         if self._connection is not None and self._owner == os.getpid():
             return self._connection
+        if self._connection is not None:
+            self._inherited.append(self._connection)  # kept: closing it here could disturb the parent's locks
         if self._closed:
             raise sqlite3.ProgrammingError("the store was closed")
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
