@@ -64,8 +64,9 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Loopba
 
 @pages_with("python")
 def test_the_python_of_a_page_runs_from_top_to_bottom(
-    page: Path, provider: LoopbackServer, capsys: pytest.CaptureFixture[str]
+    page: Path, provider: LoopbackServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-example")  # named as a fallback, and never reached
     names: dict[str, Any] = {"__name__": "__example__"}
     for text in blocks(page, "python"):
         exec(compile(text, str(page), "exec"), names)

@@ -26,6 +26,7 @@ from tests.loopback import (
 )
 
 from polyvox.cli.app import run_app
+from polyvox.cli.completion import complete_model
 from polyvox.io.local_files import installed_path
 
 KEY = "sk-canary-0123456789abcdef"
@@ -430,3 +431,38 @@ def test_local_install_shows_how_far_it_is(
     said = capsys.readouterr()
     assert said.out == f"the local model stands at {path}\n" and "pip install 'polyvox[local]'" in said.err
     assert ("200/200 bytes" in said.err) is terminal and ("fetching" in said.err) is not terminal
+
+
+def test_explain_shows_what_would_be_sent_and_sends_nothing(lab: Any, capsys: Any) -> None:
+    with LoopbackServer(chat("never")) as server:
+        lab(server.url)
+        assert run_app(["run", "-m", "lab/m", "--explain", "--temperature", "0.5", "Hello?"]) == 0
+        page = capsys.readouterr().out
+        assert run_app(["run", "-m", "lab/m", "--explain", "--json", "Hello?"]) == 0
+        assert not server.requests
+    assert '"temperature": 0.5' in page and "POST http" in page and KEY not in page
+    assert json.loads(capsys.readouterr().out)["body"]["messages"][0]["content"] == "Hello?"
+
+
+def test_attach_is_another_word_for_file(lab: Any, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    with LoopbackServer(chat("A picture.")) as server:
+        lab(server.url)
+        assert run_app(["run", "--attach", "picture.png", "What is it?"]) == 0
+    assert [part["type"] for part in server.requests[0].json()["messages"][0]["content"]] == ["image_url", "text"]
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [("an", "anthropic/"), ("clau", "claude"), ("anthropic/claude-s", "anthropic/claude-sonnet-5-5"), ("zzz", None)],
+)
+def test_a_model_name_is_completed(word: str, found: str | None) -> None:
+    names = complete_model(word)
+    assert found in names if found else not list(names)
+
+
+def test_the_shell_asks_for_completions() -> None:
+    words = {"_POLYVOX_COMPLETE": "complete_bash", "COMP_WORDS": "polyvox run -m anth", "COMP_CWORD": "3"}
+    command = Path(sys.executable).with_name("polyvox")  # the shell's function calls it by this name
+    done = subprocess.run([command], capture_output=True, text=True, timeout=30, env={**os.environ, **words})
+    assert done.stdout.split() == ["anthropic/"]
