@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
@@ -39,8 +39,9 @@ class ClientSettings(TypedDict, total=False):
 
     `config` is a `Config`, or the path of a TOML file; not given, `polyvox.toml` is looked for. `providers` says things
     of single providers: `{"openai": {"api_key": …, "base_url": …}}`. `io` is an object of the seam to use instead of
-    the network. `ssl_context` is used for every connection. `call_config` is what wraps every call: retries, fallback,
-    callbacks and the rest.
+    the network, or a function that is given the client's own and returns one (a cassette of `polyvox.testing`).
+    `ssl_context` is used for every connection. `call_config` is what wraps every call: retries, fallback, callbacks and
+    the rest.
     """
 
     config: Config | str | os.PathLike[str]
@@ -48,7 +49,7 @@ class ClientSettings(TypedDict, total=False):
     aliases: Mapping[str, str]
     default_model: str
     timeout: Timeout | float
-    io: IO
+    io: IO | Callable[[IO], IO]
     ssl_context: ssl.SSLContext
     call_config: CallConfig
 
@@ -66,16 +67,17 @@ class Client:
                 raise ConfigError(f"providers[{name!r}] auth is async: a Client takes plain functions; use AsyncClient")
 
         def make_io(kind: str) -> IO:
-            if given_io is not None:
+            if given_io is not None and not callable(given_io):
                 return given_io
             from polyvox.io.blocking import BlockingIO
 
             network = BlockingIO(pool_size=config.pool_size, ssl_context=ssl_context)
-            if kind != "local":
-                return network
-            from polyvox.io.local import LocalIO
+            made: IO = network
+            if kind == "local":
+                from polyvox.io.local import LocalIO
 
-            return LocalIO(network, asynchronous=False)
+                made = LocalIO(network, asynchronous=False)
+            return made if given_io is None else given_io(made)
 
         self._engine = Engine(config, make_io, call_config=call_config)
 
@@ -154,16 +156,17 @@ class AsyncClient:
         config, call_config, given_io, ssl_context = _read_settings(settings)
 
         def make_io(kind: str) -> IO:
-            if given_io is not None:
+            if given_io is not None and not callable(given_io):
                 return given_io
             from polyvox.io.aio import AsyncIO
 
             network = AsyncIO(ssl_context=ssl_context)
-            if kind != "local":
-                return network
-            from polyvox.io.local import LocalIO
+            made: IO = network
+            if kind == "local":
+                from polyvox.io.local import LocalIO
 
-            return LocalIO(network, asynchronous=True)
+                made = LocalIO(network, asynchronous=True)
+            return made if given_io is None else given_io(made)
 
         self._engine = Engine(config, make_io, asynchronous=True, call_config=call_config)
 
@@ -318,7 +321,9 @@ class AsyncModel(_Bound):
         return self._client.explain(self.name, messages, stream=stream, **both)
 
 
-def _read_settings(settings: ClientSettings) -> tuple[Config, CallConfig, IO | None, ssl.SSLContext | None]:
+def _read_settings(
+    settings: ClientSettings,
+) -> tuple[Config, CallConfig, IO | Callable[[IO], IO] | None, ssl.SSLContext | None]:
     given: dict[str, Any] = dict(settings)
     for name in given:
         if name not in ClientSettings.__annotations__:
