@@ -14,7 +14,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import aclosing
 from math import inf
-from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
@@ -35,8 +34,7 @@ from polyvox.errors import (
 from polyvox.io.base import Context
 from polyvox.secrets import sanitize
 from polyvox.types.generate import GenerateRequest
-
-Strategy: TypeAlias = Literal["round_robin", "weighted", "least_busy"]
+from polyvox.types.policies import Balance as Balance
 
 
 class Choice(Struct, frozen=True):
@@ -52,29 +50,6 @@ class Choice(Struct, frozen=True):
             raise ConfigError("Choice(name=…) looks like a key: give a name that says which one it is")
         if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not self.weight > 0:
             raise ConfigError(f"Choice({self.name!r}, weight={self.weight!r}): give a number above 0")
-
-
-class Balance(Struct, frozen=True, kw_only=True):
-    """How to choose among several keys or endpoints, and how long one rests that was refused. Times in seconds.
-
-    `round_robin` takes them in turn; `weighted` in proportion to their weights, evenly mixed; `least_busy` takes the
-    one with the fewest calls under way for its weight. A rate limit rests a choice for as long as the provider says,
-    else for `rate_limit_rest`; a refused key or an empty purse for `refused_rest`; a permission that is missing (which
-    may concern a single model) for `rate_limit_rest`; a failed connection or server for `failure_rest`.
-    """
-
-    strategy: Strategy = "round_robin"
-    rate_limit_rest: float = 10.0
-    refused_rest: float = 300.0
-    failure_rest: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.strategy not in get_args(Strategy):
-            raise ConfigError(f"Balance(strategy={self.strategy!r}): there are {', '.join(get_args(Strategy))}")
-        for name in ("rate_limit_rest", "refused_rest", "failure_rest"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-                raise ConfigError(f"Balance({name}={value!r}): give seconds, from 0")
 
 
 class _State:

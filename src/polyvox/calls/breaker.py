@@ -22,7 +22,6 @@ from polyvox.calls.generate import Call, Events
 from polyvox.calls.startup import is_startup
 from polyvox.errors import (
     CallTimeoutError,
-    ConfigError,
     LimitError,
     PolyvoxError,
     ProviderError,
@@ -31,6 +30,7 @@ from polyvox.errors import (
 )
 from polyvox.io.base import Context
 from polyvox.types.generate import GenerateRequest
+from polyvox.types.policies import Breaker as Breaker
 
 CircuitState: TypeAlias = Literal["closed", "open", "half_open"]
 Verdict: TypeAlias = Literal["good", "ill", "neither"]
@@ -40,30 +40,6 @@ OPEN_CODE: Final = "circuit_open"
 # How long to wait for what the one probe under way finds out.
 _PROBE_SECONDS: Final = 1.0
 _SLICES: Final = 10
-
-
-class Breaker(Struct, frozen=True):
-    """When to leave an endpoint alone.
-
-    The circuit opens when `failures` calls have failed within `window` seconds, and they are at least `share` of the
-    calls that ended in that time (so that one in a hundred of very many opens nothing). `cooldown` is the seconds until
-    one call is let through as a probe.
-    """
-
-    failures: int = 5
-    window: float = 60.0
-    cooldown: float = 30.0
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        if isinstance(self.failures, bool) or not isinstance(self.failures, int) or self.failures < 1:
-            raise ConfigError(f"Breaker(failures={self.failures!r}): give a whole number from 1")
-        for name in ("window", "cooldown"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-                raise ConfigError(f"Breaker({name}={value!r}): give seconds above 0")
-        if isinstance(self.share, bool) or not isinstance(self.share, int | float) or not 0 <= self.share <= 1:
-            raise ConfigError(f"Breaker(share={self.share!r}): give a share from 0 to 1")
 
 
 class Admission(Struct):

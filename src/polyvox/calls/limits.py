@@ -17,17 +17,16 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final, TypeAlias
 
-from msgspec import Struct
-
 from polyvox.calls.facts import LimitFact
 from polyvox.calls.generate import Call, Events
-from polyvox.errors import CallTimeoutError, ConfigError, LimitError, ProviderError, RateLimitError
+from polyvox.errors import CallTimeoutError, LimitError, ProviderError, RateLimitError
 from polyvox.io.base import Context, Signal
 from polyvox.io.waiting import wait_within
 from polyvox.types.events import Event, StreamEnd, UsageUpdate
 from polyvox.types.generate import GenerateRequest
 from polyvox.types.messages import Message
 from polyvox.types.parts import Part, ReasoningPart, TextPart, ToolCall, ToolResult
+from polyvox.types.policies import RateLimit as RateLimit
 from polyvox.types.usage import RateLimits, Usage
 
 Estimate: TypeAlias = Callable[[GenerateRequest], int]
@@ -38,28 +37,6 @@ WAIT_CODE: Final = "rate_limit_wait"
 """The `code` of a `LimitError` for a wait that the call's time does not allow."""
 # A wait for a bucket ends when this much is missing still: sums of fractions do not add up to the last bit.
 _SLACK: Final = 1e-6
-
-
-class RateLimit(Struct, frozen=True, kw_only=True):
-    """How much may be sent; `None` means no limit.
-
-    `requests_per_minute` and `tokens_per_minute` allow a burst of one minute's worth and fill up again evenly; tokens
-    are those of prompt and answer. `concurrency` is how many calls may be under way at once.
-    """
-
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    concurrency: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("requests_per_minute", "tokens_per_minute", "concurrency"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            whole = name == "concurrency"
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or not value > 0:
-                kind = "a whole number from 1" if whole else "a number above 0"
-                raise ConfigError(f"RateLimit({name}={value!r}): give {kind}, or None for no limit")
 
 
 class _Bucket:
