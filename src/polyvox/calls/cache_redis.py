@@ -2,7 +2,7 @@
 
 The rules. One synchronous client serves both `Client` and `AsyncClient`, in a thread where there is an event loop: its
 connection pool then belongs to no loop and may be shared by all. Its time limits are short, since a cache is there to
-save time: a server that does not answer costs `timeout` seconds an operation, and the call goes on without it.
+save time: an operation that a server does not answer is given up after twice `timeout`, and the call goes on.
 """
 
 from __future__ import annotations
