@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 from polyvox import errors
 from polyvox.calls.estimate import PriceBound
 from polyvox.calls.generate import Call, Events
-from polyvox.errors import ConfigError, LimitError, PolyvoxError
+from polyvox.errors import CallTimeoutError, ConfigError, LimitError, PolyvoxError
 from polyvox.io.base import Context
 from polyvox.types.events import Event, RawFrame, StreamEnd, StreamStart, UsageUpdate
 from polyvox.types.generate import GenerateRequest, GenerateResponse
@@ -226,6 +226,9 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
                         # Before the end is handed on: its reader may ask for nothing after it.
                         reservation.settle(meter.cost())
                     yield events
+        except PolyvoxError as error:
+            reservation.settle(meter.cost(error))
+            raise
         finally:
             reservation.settle(meter.cost())
 
@@ -261,10 +264,12 @@ class _Meter:
         self._begun = self._begun or any(type(event) is not RawFrame for event in events)
         return self._ended
 
-    def cost(self) -> float:
-        """Return US dollars."""
+    def cost(self, error: PolyvoxError | None = None) -> float:
+        """Return US dollars. `error` is what the call failed with."""
         attempts = self._context.attempts[self._first :]
         worked = [attempt.error not in _UNBILLED for attempt in attempts]
+        if worked and isinstance(error, CallTimeoutError) and error.phase == "connect":
+            worked[-1] = False
         known = self._known()
         if known is None and self._ended:
             known = self._amount
