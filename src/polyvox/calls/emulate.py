@@ -14,6 +14,8 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct, structs
 
+from polyvox.calls.texts import rebuild, without_response
+from polyvox.calls.think_tags import ThinkTags
 from polyvox.errors import ConfigError, UnsupportedError
 from polyvox.types.events import (
     Event,
@@ -121,6 +123,29 @@ def _told(message: Message) -> Message:
             content.append(part)
     role = "user" if message.role == "tool" else message.role
     return structs.replace(message, role=role, content=tuple(content))
+
+
+def think_tags(request: GenerateRequest) -> Emulated:
+    """Read the reasoning of a model that writes it into its text, between tags."""
+    detail = "the model writes its reasoning into its text: what stands between <think> tags is taken out"
+    return Emulated(request, (Adjustment("emulated", "reasoning", detail),), SplitThinking())
+
+
+class SplitThinking:
+    """Text between think tags becomes reasoning parts, in a stream and in a whole answer alike."""
+
+    def __init__(self) -> None:
+        self._machine = ThinkTags().start()
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        """Return the events to hand on for these."""
+        events, whole = without_response(events)
+        events = self._machine.feed(events)
+        if whole is None:
+            return events
+        end = events[-1]
+        assert isinstance(end, StreamEnd)
+        return [*events[:-1], structs.replace(end, response=rebuild(whole, events))]
 
 
 def forced_tool(request: GenerateRequest) -> Emulated:
@@ -359,6 +384,7 @@ class CallReader:
 EMULATIONS: Final[dict[str, Callable[[GenerateRequest], Emulated]]] = {
     "default_system": default_system,
     "forced_tool": forced_tool,
+    "think_tags": think_tags,
     "tools_as_text": tools_as_text,
 }
 """By the name that a provider's page or a model's row has for it."""
