@@ -46,6 +46,7 @@ class Admission(Struct):
     """A call that was let through. `probe`: as the one that finds out whether the endpoint is well again."""
 
     probe: bool
+    counted_good: bool = False
 
 
 class CircuitBreaker:
@@ -98,11 +99,14 @@ class CircuitBreaker:
             if was_probe:
                 self._probe = None
             if verdict == "good":
+                admission.counted_good = True
                 self._count_good(now)
                 # One that was sent before the circuit opened says nothing of the time since.
                 return self._close() if was_probe else None
             if verdict == "ill":
                 self._failures.append(now)
+                if admission.counted_good and self._good:
+                    self._good[-1][1] -= 1  # it is one call, and it failed
                 if was_probe or (self._opened is None and self._is_ill(now)):
                     self._opened = now
                     return "open"
