@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.base import Dialect
 from polyvox.dialects.openai.dialect import OPENAI
+from polyvox.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from polyvox.errors import PolyvoxError
 from polyvox.framing.base import Frame, Framer
 from polyvox.framing.sse import SSEFramer
 from polyvox.types.events import Event, StreamEnd
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse
-from tests.laws import reading_anthropic, reading_openai_chat
+from tests.laws import reading_anthropic, reading_openai_chat, reading_openai_responses
 from tests.recordings import Exchange, recordings
 
 
@@ -108,6 +109,14 @@ ROWS = [
         reading_anthropic.read,
         reading_anthropic.tell,
         reading_anthropic.writable,
+    ),
+    Row(
+        OPENAI_RESPONSES,
+        ("openai.responses",),
+        SSEFramer,
+        reading_openai_responses.read,
+        reading_openai_responses.tell,
+        reading_openai_responses.writable,
     ),
 ]
 
