@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polyvox.testing.cassette import CassetteError as CassetteError
     from polyvox.testing.catalogue import Entry as Entry
     from polyvox.testing.catalogue import catalogue as catalogue
     from polyvox.testing.connection import Received as Received
@@ -45,9 +46,16 @@ if TYPE_CHECKING:
     from polyvox.testing.faults import Unauthorized as Unauthorized
     from polyvox.testing.faults import UnknownEvents as UnknownEvents
     from polyvox.testing.faults import WrongContentType as WrongContentType
+    from polyvox.testing.recording import Cassette as Cassette
+    from polyvox.testing.recording import Recorder as Recorder
+    from polyvox.testing.recording import Replayer as Replayer
+    from polyvox.testing.recording import record as record
+    from polyvox.testing.recording import record_replay as record_replay
+    from polyvox.testing.recording import replay as replay
     from polyvox.testing.server import FaultServer as FaultServer
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    "cassette": ("CassetteError",),
     "catalogue": ("Entry", "catalogue"),
     "connection": ("Received",),
     "faults": (
@@ -85,6 +93,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "UnknownEvents",
         "WrongContentType",
     ),
+    "recording": ("Cassette", "Recorder", "Replayer", "record", "record_replay", "replay"),
     "server": ("FaultServer",),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
