@@ -155,10 +155,13 @@ class Cassette:
             return inner
         if self.mode == "record":
             return Recorder(inner, self)
+        self._load()
+        return Replayer(inner, self)
+
+    def _load(self) -> None:
         if not self._loaded:
             self.tape.load()
             self._loaded = True
-        return Replayer(inner, self)
 
     def __enter__(self) -> Cassette:
         self.entered = True
@@ -177,8 +180,11 @@ class Cassette:
 
     def check_used(self) -> None:
         """Raise `CassetteError` where recorded requests were not made. After a mismatch it has been said already."""
-        if self.mode != "replay" or not self.strict or not self._loaded or self.tape.mismatched:
+        if self.mode != "replay" or not self.strict or self.tape.mismatched:
             return
+        if not self._loaded and not self.path.exists():
+            return
+        self._load()
         left = self.tape.unused()
         if left:
             named = ", ".join(f"{request.method} {request.url}" for request in left[:3])
