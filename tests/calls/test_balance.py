@@ -13,6 +13,7 @@ import pytest
 from polyvox.calls.balance import Balance, Balancer, Choice, balanced
 from polyvox.calls.breaker import Breaker, CircuitBreaker, guarded
 from polyvox.calls.hedge import Hedge, hedged
+from polyvox.calls.limits import Limiter, RateLimit, limited
 from polyvox.calls.retry import Retry, retry
 from polyvox.errors import (
     AuthenticationError,
@@ -288,6 +289,25 @@ def test_a_hedge_goes_to_another_endpoint(seam: Seam) -> None:
             ("one", "Cancelled"),
             ("two", None),
         ]
+
+
+def test_with_all_policies_around_it_each_request_is_one_attempt(seam: Seam) -> None:
+    """Retry around hedge around balance around breaker and limits: what was sent is what is told, no more and no less."""
+    with LoopbackServer(error(500, {"message": "oops"})) as bad, LoopbackServer(never_answer) as silent:
+        with LoopbackServer(chat("Hello")) as good:
+            limiter = Limiter(RateLimit(requests_per_minute=1000, concurrency=8))
+            calls = [
+                guarded(limited(wire_call(server.url), limiter), CircuitBreaker()) for server in (bad, silent, good)
+            ]
+            balancer = Balancer(choices("bad", "silent", "good"))
+            call = retry(hedged(balanced(calls, balancer), Hedge(0.05)), Retry(initial=0.01, jitter=0))
+            answer = seam.run(lambda: read(call, seam.context()))
+            assert answer.text == "Hello"
+            told = [(attempt.endpoint, attempt.error) for attempt in answer.attempts]
+            assert told == [("bad", "ServerError"), ("silent", "Cancelled"), ("good", None)]
+            assert [len(server.requests) for server in (bad, silent, good)] == [1, 1, 1]
+            assert limiter.running == limiter.waiting == 0
+            assert [state.busy for state in balancer._states] == [0, 0, 0]
 
 
 def test_an_abort_rests_nobody() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.calls.wires import ERROR_FRAME, FIRST, ROLE_ONLY, answer, ask, failed, lab, streamed, whole
 
 from polyvox import (
     BadRequestError,
@@ -25,6 +24,7 @@ from polyvox import (
     user,
 )
 from polyvox.io.scripted import Answer, Pause, ScriptedIO
+from tests.calls.wires import ERROR_FRAME, FIRST, ROLE_ONLY, answer, ask, failed, lab, streamed, whole
 
 each_kind = pytest.mark.parametrize("kind", ["generate", "stream"])
 

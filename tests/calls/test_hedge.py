@@ -12,8 +12,9 @@ import pytest
 
 from polyvox.calls.facts import HedgeFact
 from polyvox.calls.hedge import Hedge, hedged
+from polyvox.calls.limits import Limiter, RateLimit, limited
 from polyvox.errors import CallTimeoutError, Cancelled, ConfigError, OverloadedError, ServerError
-from polyvox.io.base import Cancel, Context, drive
+from polyvox.io.base import Cancel, Context, drive, iterate
 from polyvox.io.scripted import ScriptedIO
 from polyvox.types.events import StreamEnd, TextDelta, UsageUpdate
 from polyvox.types.generate import GenerateRequest
@@ -219,6 +220,28 @@ def test_leaving_early_closes_the_winners_socket(seam: Seam) -> None:
         assert [attempt.seconds is not None for attempt in context.attempts] == [True, True]
 
 
+def test_a_dropped_stream_closes_the_winners_socket(seam: Seam) -> None:
+    """Nobody closed it: the last reference went away, and with it the connection, before any garbage collection."""
+    text = chat_chunk({"role": "assistant", "content": "Hel"})
+    with LoopbackServer(sequence(never_answer, stall_after(text))) as server:
+        if seam.kind == "sync":
+            lists = iterate(hedge_of(server.url)(seam.context(), REQUEST))
+            next(lists)
+            del lists
+            wait_until(lambda: left(server))
+            return
+
+        async def main() -> None:
+            lists = hedge_of(server.url)(seam.context(), REQUEST)
+            await anext(lists)
+            del lists
+            async with asyncio.timeout(2):
+                while not left(server):
+                    await asyncio.sleep(0.01)
+
+        seam.run(main)
+
+
 def test_a_cancelled_task_leaves_nothing() -> None:
     seam = Seam("async")
 
@@ -302,6 +325,14 @@ def test_the_time_counts_from_when_the_request_was_sent(seam: Seam) -> None:
     inner = Double(0.4 * DELAY, *ANSWER)
     response = seam.run(lambda: read(hedged(waits, Hedge(DELAY)), seam.context()))
     assert response.text == "Hello" and len(started) == 1 and inner.started == 1
+
+
+def test_a_second_that_waits_for_a_place_is_taken_out_of_the_queue(seam: Seam) -> None:
+    """With one place only, the second never gets it while the first has it: one request, and nothing reserved after."""
+    limiter, inner = Limiter(RateLimit(concurrency=1)), Double(START, 3 * DELAY, HELLO, end())
+    response = seam.run(lambda: read(hedged(limited(inner, limiter), Hedge(DELAY)), seam.context()))
+    assert response.text == "Hello" and inner.started == 1
+    assert limiter.running == limiter.waiting == 0
 
 
 def test_the_loser_keeps_what_it_said_it_used_and_it_is_added_nowhere(seam: Seam) -> None:

@@ -7,7 +7,6 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from tests.calls.wires import END, ERROR_FRAME, FIRST, ROLE_ONLY, SECOND, answer, ask, failed, lab, streamed, whole
 
 from polyvox import (
     CallConfig,
@@ -27,6 +26,7 @@ from polyvox import (
     Timeout,
 )
 from polyvox.io.scripted import Answer, Pause, ScriptedIO
+from tests.calls.wires import END, ERROR_FRAME, FIRST, ROLE_ONLY, SECOND, answer, ask, failed, lab, streamed, whole
 
 each_kind = pytest.mark.parametrize("kind", ["generate", "stream"])
 

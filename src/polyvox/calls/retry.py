@@ -35,11 +35,11 @@ class Retry(Struct, frozen=True, kw_only=True):
 
     `max_attempts` counts the first request too: 1 never retries. `attempts` says otherwise for single error classes
     (the nearest class of the error's own line counts): `{RateLimitError: 6, DecodeError: 2, ServerError: 1}`; a class
-    named there is repeated whether or not its errors are `retryable`. `CallTimeoutError` is repeated only if named: else
-    a limit of 10 s would let a call last for 30. Waits are in seconds: `initial` doubles with each
-    attempt up to `maximum`, and up to `jitter` is added at random. `wait` replaces that: any wait strategy of
-    `tenacity`. Where the provider says how long to wait, that is obeyed, but for more than `max_retry_after` the call
-    fails at once (`None`: however long).
+    named there is repeated whether or not its errors are `retryable`. `CallTimeoutError` is repeated only if named:
+    else a limit of 10 s would let a call last for 30. Waits are in seconds: `initial` doubles with each attempt up to
+    `maximum`, and up to `jitter` is added at random. `wait` replaces that: any wait strategy of `tenacity`. Where the
+    provider says how long to wait, that is obeyed, but for more than `max_retry_after` the call fails at once (`None`:
+    however long).
     """
 
     max_attempts: int = 3

@@ -8,7 +8,8 @@ The rule: a policy that is off is not there at all; nothing here waits, sends or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,24 +17,84 @@ from msgspec import Struct
 from polyvox.calls import config as words
 from polyvox.calls.config import CallConfig
 from polyvox.calls.generate import Call, call
-from polyvox.registry.target import Target
+from polyvox.registry.config import ProviderConfig
+from polyvox.registry.target import Registry, Target
 from polyvox.types.generate import GenerateRequest
 
 if TYPE_CHECKING:
+    from polyvox.calls.balance import Balancer
+    from polyvox.calls.breaker import CircuitBreaker
     from polyvox.calls.budget import Bound
     from polyvox.calls.estimate import PriceBound
     from polyvox.calls.hedge import Hedge
+    from polyvox.calls.limits import Limiter
     from polyvox.calls.retry import Retry
 
-Guard = Callable[[Target, Call], Call]
-"""What stands round the requests to one endpoint: its breaker and its limits, shared by all calls that go there."""
+
+class Place(Struct, frozen=True):
+    """One endpoint of a route, with what guards it: state shared by all calls that go there. `None`: nothing does."""
+
+    target: Target
+    limiter: Limiter | None = None
+    breaker: CircuitBreaker | None = None
 
 
 class Route(Struct, frozen=True):
-    """One model of a call, and the guards of its endpoints."""
+    """One model of a call: the endpoints that lead there, and whose turn it is (`None` where there is one)."""
 
-    target: Target
-    guard: Guard | None = None
+    places: tuple[Place, ...]
+    balancer: Balancer | None = None
+
+    @property
+    def target(self) -> Target:
+        """The first endpoint's; in what the caller asked for, all are alike."""
+        return self.places[0].target
+
+
+class Shared:
+    """The state that calls share: the limits and the breaker of each endpoint, whose turn it is. One object a client.
+
+    An endpoint's limits hold for all models behind it, since a key is what a provider counts by.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limiters: dict[tuple[str, str], Limiter] = {}
+        self._breakers: dict[tuple[str, str], CircuitBreaker] = {}
+        self._balancers: dict[str, Balancer] = {}
+
+    def route(self, registry: Registry, target: Target) -> Route:
+        """Return the way to a target, as the configuration says of its provider."""
+        _, given = registry.provider(target.provider)
+        if not given.endpoints:
+            return Route((self._place(target, given, ""),))
+        from polyvox.calls.balance import Balancer, Choice
+        from polyvox.registry.endpoints import endpoints_of
+
+        endpoints = endpoints_of(registry, target)
+        with self._lock:
+            balancer = self._balancers.get(target.provider)
+            if balancer is None:
+                choices = [Choice(endpoint.name, endpoint.weight) for endpoint in endpoints]
+                balancer = self._balancers[target.provider] = Balancer(choices, given.balance)
+        return Route(tuple(self._place(one.target, given, one.name) for one in endpoints), balancer)
+
+    def _place(self, target: Target, given: ProviderConfig, name: str) -> Place:
+        key = (target.provider, name)
+        limiter: Limiter | None = None
+        breaker: CircuitBreaker | None = None
+        if given.limits is not None:
+            from polyvox.calls.limits import Limiter
+
+            with self._lock:
+                limiter = self._limiters.setdefault(key, Limiter(given.limits))
+        if given.breaker is not None:
+            from polyvox.calls.breaker import CircuitBreaker
+
+            where = f"{target.provider} ({name})" if name else target.provider
+            with self._lock:
+                breaker = self._breakers.setdefault(key, CircuitBreaker(given.breaker, name=where))
+        return Place(target, limiter, breaker)
 
 
 def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: bool) -> Call:
@@ -83,9 +144,12 @@ def _dearest(routes: Sequence[Route]) -> Bound:
 
 def _way(route: Route, retrying: Retry | None, hedging: Hedge | None, asked: dict[str, bool]) -> Call:
     """Return the call to one model, by whichever of its endpoints."""
-    way = call(route.target, **asked)
-    if route.guard is not None:
-        way = route.guard(route.target, way)
+    ways = [_guarded(place, call(place.target, **asked)) for place in route.places]
+    way = ways[0]
+    if route.balancer is not None:
+        from polyvox.calls.balance import balanced
+
+        way = balanced(ways, route.balancer)
     if hedging is not None:
         from polyvox.calls.hedge import hedged
 
@@ -94,4 +158,17 @@ def _way(route: Route, retrying: Retry | None, hedging: Hedge | None, asked: dic
         from polyvox.calls.retry import retry
 
         way = retry(way, retrying)
+    return way
+
+
+def _guarded(place: Place, way: Call) -> Call:
+    """Return the call to one endpoint, behind its limits and its breaker."""
+    if place.limiter is not None:
+        from polyvox.calls.limits import limited
+
+        way = limited(way, place.limiter)
+    if place.breaker is not None:
+        from polyvox.calls.breaker import guarded
+
+        way = guarded(way, place.breaker, provider=place.target.provider, model=place.target.model)
     return way

@@ -16,14 +16,16 @@ import msgspec
 
 from polyvox.client.settings import read_timeout
 from polyvox.errors import ConfigError
-from polyvox.registry.config import Config, ModelOverride, ProviderConfig
+from polyvox.registry.config import Config, EndpointConfig, ModelOverride, ProviderConfig
 from polyvox.secrets import Secret
 from polyvox.types.models import Timeout
+from polyvox.types.policies import Balance, Breaker, RateLimit
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 FILE_NAME = "polyvox.toml"
 _PROVIDER_WORDS = tuple(ProviderConfig.__struct_fields__)
+_POLICIES: dict[str, type[msgspec.Struct]] = {"limits": RateLimit, "breaker": Breaker, "balance": Balance}
 _FILE_WORDS = ("providers", "models", "aliases", "default_model", "timeout", "pool_size")
 
 
@@ -126,7 +128,12 @@ def _merge(given: ProviderConfig | None, block: Mapping[str, Any] | ProviderConf
         facts["api_key"] = Secret(key) if key else None
     if "timeout" in facts:
         facts["timeout"] = _timeout(facts["timeout"], where)
-    checked = {"api_key", "timeout", "auth"}
+    for name, kind in _POLICIES.items():
+        if facts.get(name) is not None and not isinstance(facts[name], kind):
+            facts[name] = _convert(facts[name], kind, f"{where} {name}")
+    if "endpoints" in facts:
+        facts["endpoints"] = _endpoints(facts["endpoints"], where)
+    checked = {"api_key", "timeout", "auth", "endpoints", *_POLICIES}
     plain = {name: value for name, value in facts.items() if name not in checked}
     fresh = _convert(plain, _PlainProvider, where)
     changes = {name: getattr(fresh, name) for name in plain} | {name: facts[name] for name in checked & facts.keys()}
@@ -157,6 +164,19 @@ class _PlainProvider(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"base_url {self.base_url!r} must begin with http:// or https://")
 
 
+def _endpoints(value: Any, where: str) -> tuple[EndpointConfig, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where} endpoints is {type(value).__name__}: give a list of tables, each with a name")
+    read: list[EndpointConfig] = []
+    for place, item in enumerate(value):
+        at = f"{where} endpoints[{place}]"
+        endpoint = item if isinstance(item, EndpointConfig) else _convert(item, EndpointConfig, at)
+        if any(other.name == endpoint.name for other in read):
+            raise ConfigError(f"{at}: another endpoint is named {endpoint.name!r}, too")
+        read.append(endpoint)
+    return tuple(read)
+
+
 def _timeout(value: Any, where: str) -> Timeout | None:
     if isinstance(value, dict):
         return _convert(value, Timeout, f"{where} timeout".strip())
@@ -170,9 +190,15 @@ def _convert(value: Any, kind: type[S], where: str) -> S:
     if isinstance(value, Mapping):
         _known(value, kind.__struct_fields__, where)
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=_read_secret)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where + ': ' if where else ''}{error}") from None
+
+
+def _read_secret(kind: type[Any], value: Any) -> Any:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise ValueError(f"{type(value).__name__} where text is due")
 
 
 def _known(table: Mapping[str, Any], words: tuple[str, ...], where: str) -> None:

@@ -12,7 +12,7 @@ from msgspec import Struct, structs
 
 from polyvox.calls.config import DEFAULT, CallConfig, read_fallback
 from polyvox.calls.generate import Call
-from polyvox.calls.stack import Route, compose
+from polyvox.calls.stack import Route, Shared, compose
 from polyvox.client.settings import GenerateSettings, Messages, build_request, read_timeout
 from polyvox.errors import ConfigError, DecodeError, PolyvoxError
 from polyvox.io.base import IO, Cancel, Context
@@ -60,6 +60,8 @@ class Engine:
         self._make_io = make_io
         self._io: dict[str, IO] = {}
         self._targets: dict[tuple[str, str | None], Target] = {}
+        self._routes: dict[tuple[str, str | None], Route] = {}
+        self._shared = Shared()
 
     def target(self, model: str, dialect: str | None = None) -> Target:
         """Return where a model's name leads."""
@@ -90,22 +92,22 @@ class Engine:
             raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
         config = self._config_of(settings)
         request = build_request(model, messages, settings, config.options)
-        targets = [self._target_of(model, settings, settings.get("dialect"))]
+        routes = [self._route(model, settings, settings.get("dialect"))]
         falling = read_fallback(config.fallback)
         if falling is not None:
-            targets += [self._target_of(name, settings, None) for name in falling.models]
-        target = targets[0]
+            routes += [self._route(name, settings, None) for name in falling.models]
+        target = routes[0].target
         output = settings.get("output")
         return Job(
             target,
-            compose([Route(one) for one in targets], config, stream=stream, raw=raw),
+            compose(routes, config, stream=stream, raw=raw),
             request,
             self._timeout_of(target, settings, config),
             settings.get("cancel"),
             # A schema or a form has no type to be read into.
             None if isinstance(output, Output | Mapping | str) else output,
             # The local model's seam reaches the network too; the network's does not reach the local model.
-            self.io("local" if any(one.io == "local" for one in targets) else target.io),
+            self.io("local" if any(route.target.io == "local" for route in routes) else target.io),
         )
 
     def explain(self, model: str, messages: Messages, settings: GenerateSettings, *, stream: bool) -> Explanation:
@@ -135,15 +137,28 @@ class Engine:
         return read_timeout(settings.get("timeout")) or read_timeout(config.timeout) or target.timeout
 
     def _target_of(self, model: str, settings: GenerateSettings, dialect: str | None) -> Target:
-        """Return where the name leads, with what this call says of headers and of what is not supported."""
-        target = self.target(model, dialect)
-        headers = settings.get("headers")
-        if headers:
-            target = structs.replace(target, headers={**target.headers, **headers})
-        unsupported = settings.get("on_unsupported")
-        if unsupported:
-            target = structs.replace(target, quirks=structs.replace(target.quirks, on_unsupported=unsupported))
-        return target
+        return _adapted(self.target(model, dialect), settings)
+
+    def _route(self, model: str, settings: GenerateSettings, dialect: str | None) -> Route:
+        """Return the way to a model, with what this call says of headers and of what is not supported."""
+        key = (model, dialect)
+        route = self._routes.get(key)
+        if route is None:
+            route = self._routes.setdefault(key, self._shared.route(self.registry, self.target(model, dialect)))
+        if not settings.get("headers") and not settings.get("on_unsupported"):
+            return route
+        places = tuple(structs.replace(place, target=_adapted(place.target, settings)) for place in route.places)
+        return Route(places, route.balancer)
+
+
+def _adapted(target: Target, settings: GenerateSettings) -> Target:
+    headers = settings.get("headers")
+    if headers:
+        target = structs.replace(target, headers={**target.headers, **headers})
+    unsupported = settings.get("on_unsupported")
+    if unsupported:
+        target = structs.replace(target, quirks=structs.replace(target.quirks, on_unsupported=unsupported))
+    return target
 
 
 class Running:

@@ -9,6 +9,21 @@ from msgspec import Struct, field
 from polyvox.auth.keys import Auth, SignFunction
 from polyvox.secrets import Secret
 from polyvox.types.models import Timeout
+from polyvox.types.policies import Balance, Breaker, RateLimit
+
+
+class EndpointConfig(Struct, frozen=True, kw_only=True):
+    """One of several keys or addresses of a provider. `name` is for people and for `response.attempts`.
+
+    `weight` is its share where the balance is weighted. What is `None` is the provider's own.
+    """
+
+    name: str
+    api_key: Secret | None = None
+    api_key_env: str | None = None
+    base_url: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    weight: float = 1.0
 
 
 class ProviderConfig(Struct, frozen=True, kw_only=True):
@@ -16,6 +31,8 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
 
     `like` names the page to start from, for a second address of a known service. `api_key_env` names the environment
     variable that holds the key. `headers` are added to every request. `quirks` are fields of the dialect's quirks.
+    `endpoints` are several keys or addresses to spread the calls over, as `balance` says. `limits` and `breaker` hold
+    for each endpoint by itself; `None`: no limit, no breaker.
     """
 
     api_key: Secret | None = None
@@ -28,6 +45,10 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
     quirks: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     auth: Auth | SignFunction | None = None
+    endpoints: tuple[EndpointConfig, ...] = ()
+    balance: Balance | None = None
+    limits: RateLimit | None = None
+    breaker: Breaker | None = None
 
 
 class ModelOverride(Struct, frozen=True, kw_only=True):

@@ -99,6 +99,11 @@ class Registry:
         for variable in variables:
             if environ.get(variable, "").strip():
                 return Secret(environ[variable].strip()), variable
+        for endpoint in given.endpoints:
+            if endpoint.api_key:
+                return endpoint.api_key, f"endpoint {endpoint.name}"
+            if endpoint.api_key_env and environ.get(endpoint.api_key_env, "").strip():
+                return Secret(environ[endpoint.api_key_env].strip()), endpoint.api_key_env
         return None, None
 
     def configured(self, name: str) -> bool:
