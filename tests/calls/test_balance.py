@@ -292,22 +292,23 @@ def test_a_hedge_goes_to_another_endpoint(seam: Seam) -> None:
 
 
 def test_with_all_policies_around_it_each_request_is_one_attempt(seam: Seam) -> None:
-    """Retry around hedge around balance around breaker and limits: what was sent is what is told, no more and no less."""
-    with LoopbackServer(error(500, {"message": "oops"})) as bad, LoopbackServer(never_answer) as silent:
-        with LoopbackServer(chat("Hello")) as good:
-            limiter = Limiter(RateLimit(requests_per_minute=1000, concurrency=8))
-            calls = [
-                guarded(limited(wire_call(server.url), limiter), CircuitBreaker()) for server in (bad, silent, good)
-            ]
-            balancer = Balancer(choices("bad", "silent", "good"))
-            call = retry(hedged(balanced(calls, balancer), Hedge(0.05)), Retry(initial=0.01, jitter=0))
-            answer = seam.run(lambda: read(call, seam.context()))
-            assert answer.text == "Hello"
-            told = [(attempt.endpoint, attempt.error) for attempt in answer.attempts]
-            assert told == [("bad", "ServerError"), ("silent", "Cancelled"), ("good", None)]
-            assert [len(server.requests) for server in (bad, silent, good)] == [1, 1, 1]
-            assert limiter.running == limiter.waiting == 0
-            assert [state.busy for state in balancer._states] == [0, 0, 0]
+    """Retry around hedge around balance around breaker and limits: what was sent is what is told."""
+    with (
+        LoopbackServer(error(500, {"message": "oops"})) as bad,
+        LoopbackServer(never_answer) as silent,
+        LoopbackServer(chat("Hello")) as good,
+    ):
+        limiter = Limiter(RateLimit(requests_per_minute=1000, concurrency=8))
+        calls = [guarded(limited(wire_call(server.url), limiter), CircuitBreaker()) for server in (bad, silent, good)]
+        balancer = Balancer(choices("bad", "silent", "good"))
+        call = retry(hedged(balanced(calls, balancer), Hedge(0.05)), Retry(initial=0.01, jitter=0))
+        answer = seam.run(lambda: read(call, seam.context()))
+        assert answer.text == "Hello"
+        told = [(attempt.endpoint, attempt.error) for attempt in answer.attempts]
+        assert told == [("bad", "ServerError"), ("silent", "Cancelled"), ("good", None)]
+        assert [len(server.requests) for server in (bad, silent, good)] == [1, 1, 1]
+        assert limiter.running == limiter.waiting == 0
+        assert [state.busy for state in balancer._states] == [0, 0, 0]
 
 
 def test_an_abort_rests_nobody() -> None:

@@ -7,7 +7,8 @@ and stands in `attempts` as `Cancelled`, with what it said it used. Whatever end
 generators are closed here, and nobody else holds them.
 
 In sync each attempt begins in a thread of its own, and the winner is read on in the caller's; the threads are gone by
-then. Name resolution in sync is reached by no abort: a loser caught there holds the winner up until it is done.
+then. Name resolution in sync and the signing of a request are reached by no abort: a loser caught there holds the
+winner up until it is done.
 """
 
 from __future__ import annotations
