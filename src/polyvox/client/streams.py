@@ -32,7 +32,7 @@ class Stream(Generic[T]):
         self._response: GenerateResponse[T] | None = None
         self._started = False
         # Weak: a strong one would be a ring, and a dropped stream would wait for the collector to be closed.
-        self._reader: weakref.ref[Generator[Event, None, None]] | None = None
+        self._reader: weakref.ref[Generator[Any, None, None]] | None = None
 
     @property
     def response(self) -> GenerateResponse[T]:
@@ -56,14 +56,26 @@ class Stream(Generic[T]):
         self._reader = weakref.ref(reader)
         return reader
 
+    def lists(self) -> Generator[list[Event], None, None]:
+        """Iterate the events in lists, as they came: one list a read. Otherwise it is like iterating the stream."""
+        _begin(self)
+        reader = self._lists()
+        self._reader = weakref.ref(reader)
+        return reader
+
     def _events(self) -> Generator[Event, None, None]:
+        with closing(self._lists()) as lists:
+            for events in lists:
+                yield from events
+
+    def _lists(self) -> Generator[list[Event], None, None]:
         running, feed = self._running, self._running.fold.feed
         running.context.start()
         try:
             with closing(iterate(running.events)) as lists:
                 for events in lists:
                     feed(events)
-                    yield from events
+                    yield events
             self._response = running.parsed()
         except PolyvoxError as error:
             running.failed(error)
@@ -111,7 +123,7 @@ class AsyncStream(Generic[T]):
         self._running = Running(job)
         self._response: GenerateResponse[T] | None = None
         self._started = False
-        self._reader: weakref.ref[AsyncGenerator[Event, None]] | None = None
+        self._reader: weakref.ref[AsyncGenerator[Any, None]] | None = None
 
     @property
     def response(self) -> GenerateResponse[T]:
@@ -135,15 +147,27 @@ class AsyncStream(Generic[T]):
         self._reader = weakref.ref(reader)
         return reader
 
+    def lists(self) -> AsyncGenerator[list[Event], None]:
+        """Iterate the events in lists, as they came: one list a read. Otherwise it is like iterating the stream."""
+        _begin(self)
+        reader = self._lists()
+        self._reader = weakref.ref(reader)
+        return reader
+
     async def _events(self) -> AsyncGenerator[Event, None]:
+        async with aclosing(self._lists()) as lists:
+            async for events in lists:
+                for event in events:
+                    yield event
+
+    async def _lists(self) -> AsyncGenerator[list[Event], None]:
         running, feed = self._running, self._running.fold.feed
         running.context.start()
         try:
             async with aclosing(running.events) as lists:
                 async for events in lists:
                     feed(events)
-                    for event in events:
-                        yield event
+                    yield events
             self._response = running.parsed()
         except PolyvoxError as error:
             running.failed(error)
