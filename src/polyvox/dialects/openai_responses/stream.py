@@ -62,7 +62,19 @@ _BEGINNINGS: Final = ("response.created", "response.queued", "response.in_progre
 class StreamDecoder:
     """See `polyvox.dialects.base.StreamDecoder`."""
 
-    __slots__ = ("_begun", "_content", "_done", "_ended", "_envelope", "_hot", "_items", "_last", "_parts", "_usage", "_whole")
+    __slots__ = (
+        "_begun",
+        "_content",
+        "_done",
+        "_ended",
+        "_envelope",
+        "_hot",
+        "_items",
+        "_last",
+        "_parts",
+        "_usage",
+        "_whole",
+    )
 
     def __init__(self) -> None:
         self._begun = False
