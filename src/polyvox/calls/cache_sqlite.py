@@ -1,7 +1,7 @@
 """Cache entries in a SQLite file, shared by threads and processes.
 
 The rules. One connection a process, used under a lock; write-ahead logging, so that processes read while one writes.
-The file is made for its owner's eyes only (0600): it holds what was asked and answered. A file that is no cache of ours
+The file is made for its owner's eyes only (0600): it holds what models answered. A file that is no cache of ours
 is refused when it is opened, and not a byte of it is changed.
 """
 

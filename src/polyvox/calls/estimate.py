@@ -22,15 +22,17 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from polyvox.calls.price import Side, dearest_rate, rates_of
 from polyvox.types.generate import GenerateRequest
 from polyvox.types.messages import Message
-from polyvox.types.models import ModelConfig, Price
+from polyvox.types.models import ModelConfig, Price, Rates
 from polyvox.types.parts import FilePart, OpaquePart, Part, ReasoningPart, SourcePart, TextPart, ToolCall, ToolResult
 from polyvox.types.tools import Tool
 
 Count: TypeAlias = Callable[[str], int]
 
 _MILLION: Final = 1_000_000
+_SIDES: Final[tuple[Side, Side]] = ("input", "output")
 
 # A message's role and marks, and the beginning of the answer:
 # https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -38,21 +40,30 @@ MESSAGE_TOKENS: Final = 4
 REPLY_TOKENS: Final = 3
 TOOL_TOKENS: Final = 12
 """What stands round a tool's name, description and schema."""
+TOOLSET_TOKENS: Final = 340
+"""The instructions that a provider adds where there are tools (OpenAI's models are trained to need none):
+https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing says 313 to 804, by model and choice."""
 IMAGE_TOKENS: Final = 1600
-"""A picture, at the usual full size: https://platform.claude.com/docs/en/build-with-claude/vision (about 1,600),
-OpenAI's high detail 765 to 1,105, Gemini 258 to 1,120."""
-PAGE_TOKENS: Final = 2500
+"""The most that a picture is counted as: https://platform.claude.com/docs/en/build-with-claude/vision; OpenAI's high
+detail has 765 to 1,105, Gemini 258 to 1,120. Smaller ones are a token for `PIXELS` pixels, at least a tile."""
+PIXELS: Final = 750
+TILE_TOKENS: Final = 258
+PAGE_TOKENS: Final = 2000
 """A page of a PDF, its text and its picture: https://platform.claude.com/docs/en/build-with-claude/pdf-support"""
 AUDIO_TOKENS_PER_SECOND: Final = 32
 """https://ai.google.dev/gemini-api/docs/audio; OpenAI counts 10."""
 VIDEO_TOKENS_PER_SECOND: Final = 300
 """https://ai.google.dev/gemini-api/docs/video-understanding, a frame a second, with sound."""
-# What a second or a page takes in bytes, where only the file's size is known: a sound of 128 kbit/s (of 16-bit samples
+# What a second or a page takes in bytes, where only the file's size is known: a sound of 64 kbit/s (of 16-bit samples
 # at 16 kHz where it is not compressed), a film of 2 Mbit/s, a page of 50 kB.
-_SOUND_BYTES, _PLAIN_SOUND_BYTES, _FILM_BYTES, _PAGE_BYTES = 16_000, 32_000, 250_000, 50_000
+_SOUND_BYTES, _PLAIN_SOUND_BYTES, _FILM_BYTES, _PAGE_BYTES = 8_000, 32_000, 250_000, 50_000
 # What is assumed of a file that is given by address or id.
-_UNSEEN_SECONDS, _UNSEEN_PAGES = 60, 10
+_UNSEEN_SECONDS, _UNSEEN_PAGES = 60, 5
+# How much more input than estimated a price bound allows for: by the rule of thumb, and by the model's own vocabulary.
+_ROUGH_MARGIN, _EXACT_MARGIN = 1.5, 1.1
 
+# The markers of a JPEG that the picture's size follows; three of the run are other things.
+_JPEG_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PAGE: Final = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
 _PLAIN_SOUNDS: Final = ("wav", "pcm", "l16", "aiff")
 _TEXTUAL: Final = re.compile(r"text/|application/(?:json|xml|.*\+(?:json|xml)|x?-?(?:yaml|javascript|sh))")
@@ -89,9 +100,10 @@ def estimate_tokens(
     tokens = REPLY_TOKENS
     for message in messages:
         tokens += MESSAGE_TOKENS + sum(_part_tokens(part, count) for part in message.content)
-    for tool in tools:
-        tokens += _tool_tokens(tool, count)
-    return tokens
+    tools = tuple(tools)
+    if tools and _vocabulary(model_row) is None:
+        tokens += TOOLSET_TOKENS
+    return tokens + sum(_tool_tokens(tool, count) for tool in tools)
 
 
 def estimate_request(request: GenerateRequest, model_row: ModelConfig | None = None) -> int:
@@ -111,27 +123,42 @@ def price_bound(request: GenerateRequest, row: ModelConfig | None) -> float | No
 def bound_of(request: GenerateRequest, row: ModelConfig | None) -> PriceBound | None:
     """Return the most that `request` can cost at the model of that row.
 
-    It is the estimated input at the dearest input rate, and as many output tokens as `max_tokens` allows (else the
-    row's output limit, else its context), for each answer asked for (`n`). `None` where the row has no price, or
-    neither the request nor the row says where the answer ends.
+    It is the estimated input with a margin, at the dearest input rate, and as many output tokens as `max_tokens` allows
+    (else the row's output limit, else its context) at the dearest output rate, for each answer asked for (`n`). Where
+    the provider runs tools of its own, which bring in texts that nobody can foresee, the input is a whole context; what
+    it asks for a search or the like stands in no row, and is not in the bound. `None` where the row has no price for
+    how the call is to be served, or neither the request nor the row says where the answer ends.
     """
     price = row.price if row is not None else None
-    if row is None or price is None or price.input is None or price.output is None:
+    if row is None or price is None:
         return None
-    input_amount = estimate_request(request, row) * _dearest_input(price) / _MILLION
-    if price.output == 0:
-        return PriceBound(input_amount, input_amount)
+    input_rate, output_rate = (_dearest(price, side, request.service_tier) for side in _SIDES)
     longest = request.max_tokens or row.output_tokens or row.context_tokens
-    if longest is None:
+    if input_rate is None or output_rate is None or (longest is None and output_rate):
         return None
-    output_amount = longest * (request.n or 1) * price.output / _MILLION
+    input_amount = _most_input(request, row) * input_rate / _MILLION
+    output_amount = (longest or 0) * (request.n or 1) * output_rate / _MILLION
     return PriceBound(input_amount + output_amount, input_amount)
 
 
-def _dearest_input(price: Price) -> float:
-    """Tokens may be written to the provider's prompt cache, at a rate above the plain one."""
-    rates = (price.input, price.cache_read, price.cache_write)
-    return max(rate for rate in rates if rate is not None)
+def _most_input(request: GenerateRequest, row: ModelConfig) -> int:
+    vocabulary = _vocabulary(row)
+    is_exact = vocabulary is not None and _encoder(vocabulary) is not None
+    tokens = math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_exact else _ROUGH_MARGIN))
+    if any(tool.kind == "hosted" for tool in request.tools):
+        return max(tokens, row.context_tokens or 0)
+    return tokens
+
+
+def _dearest(price: Price, side: Side, tariff: str | None) -> float | None:
+    """Return the highest rate of that side: tokens may be sound, or be written to the provider's prompt cache."""
+    rates = rates_of(price, tariff=tariff)
+    if rates is None:
+        return None
+    if rates in (price, *price.peaks):
+        return dearest_rate(price, side)  # at whichever hour it will be served
+    fields = {name: getattr(rates, name) for name in Rates.__struct_fields__}
+    return dearest_rate(Price(**fields), side)
 
 
 def _part_tokens(part: Part, count: Count) -> int:
@@ -154,7 +181,7 @@ def _file_tokens(part: FilePart, count: Count) -> int:
     data = part.data if isinstance(part.data, bytes) else None
     kind, _, form = part.media_type.lower().partition(";")[0].strip().partition("/")
     if kind == "image":
-        return IMAGE_TOKENS
+        return _image_tokens(data)
     if kind == "audio":
         rate = _PLAIN_SOUND_BYTES if any(word in form for word in _PLAIN_SOUNDS) else _SOUND_BYTES
         return math.ceil((_UNSEEN_SECONDS if data is None else len(data) / rate) * AUDIO_TOKENS_PER_SECOND)
@@ -165,6 +192,28 @@ def _file_tokens(part: FilePart, count: Count) -> int:
     if data is None:
         return _UNSEEN_PAGES * PAGE_TOKENS
     return (len(_PAGE.findall(data)) or math.ceil(len(data) / _PAGE_BYTES)) * PAGE_TOKENS
+
+
+def _image_tokens(data: bytes | None) -> int:
+    width, height = _image_size(data) if data is not None else (0, 0)
+    return min(IMAGE_TOKENS, max(TILE_TOKENS, math.ceil(width * height / PIXELS))) if width * height else IMAGE_TOKENS
+
+
+def _image_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the head of a PNG, GIF, JPEG or WebP says them; (0, 0) where it is none of these."""
+    if data.startswith(b"\x89PNG") and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data.startswith(b"GIF8") and len(data) >= 10:
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    if data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    place = 2
+    while data.startswith(b"\xff\xd8") and place + 9 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] in _JPEG_FRAMES:
+            height, width = data[place + 5 : place + 7], data[place + 7 : place + 9]
+            return int.from_bytes(width, "big"), int.from_bytes(height, "big")
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return 0, 0
 
 
 def _tool_tokens(tool: Tool, count: Count) -> int:
@@ -190,14 +239,15 @@ def _rough_count(text: str) -> int:
 
 
 def _counter(row: ModelConfig | None) -> Count:
-    if row is not None:
-        name = row.id.rpartition("/")[2]
-        for pattern, vocabulary in _VOCABULARIES:
-            if pattern.match(name):
-                encode = _encoder(vocabulary)
-                if encode is not None:
-                    return functools.partial(_exact_count, encode)
-    return _rough_count
+    vocabulary = _vocabulary(row)
+    encode = None if vocabulary is None else _encoder(vocabulary)
+    return _rough_count if encode is None else functools.partial(_exact_count, encode)
+
+
+def _vocabulary(row: ModelConfig | None) -> str | None:
+    """Return the vocabulary of one of OpenAI's models, `None` for any other."""
+    name = "" if row is None else row.id.rpartition("/")[2]
+    return next((vocabulary for pattern, vocabulary in _VOCABULARIES if pattern.match(name)), None)
 
 
 def _exact_count(encode: Callable[[str], Sequence[int]], text: str) -> int:
