@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from polyvox.calls.hedge import Hedge as Hedge
     from polyvox.calls.hooks import Callbacks as Callbacks
     from polyvox.calls.retry import Retry as Retry
+    from polyvox.calls.telemetry import Telemetry as Telemetry
     from polyvox.client.clients import AsyncClient as AsyncClient
     from polyvox.client.clients import AsyncModel as AsyncModel
     from polyvox.client.clients import Client as Client
@@ -118,6 +119,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "calls.hedge": ("Hedge",),
     "calls.hooks": ("Callbacks",),
     "calls.retry": ("Retry",),
+    "calls.telemetry": ("Telemetry",),
     "client.clients": ("AsyncClient", "AsyncModel", "Client", "Model"),
     "client.default": ("generate", "stream"),
     "client.explain": ("Explanation",),
@@ -265,6 +267,7 @@ __all__ = [
     "Stream",
     "StreamEnd",
     "StreamStart",
+    "Telemetry",
     "TextDelta",
     "TextPart",
     "Timeout",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from polyvox.calls.hooks import Callbacks
     from polyvox.calls.processors import PostFactory, PreProcessor
     from polyvox.calls.retry import Retry
+    from polyvox.calls.telemetry import Telemetry
 
 Off: TypeAlias = Literal[False]
 
@@ -38,7 +39,8 @@ class CallConfig(Struct, frozen=True, kw_only=True):
     `raise_callback_errors`. `pre` are functions, request → request, in order; `post` make machines, events → events.
     `sanitize_secrets` masks what looks like a key in what callbacks are given as text of the provider's; errors, logs
     and `explain` are masked always. `log_bodies` has requests and answers written to the log whole (logger
-    `polyvox.calls`, level DEBUG), masked as well. `options` are blocks by dialect or provider, sent as they stand.
+    `polyvox.calls`, level DEBUG), masked as well. `telemetry` tells OpenTelemetry. `options` are blocks by dialect or
+    provider, sent as they stand.
     """
 
     retry: Retry | int | Off | None = None
@@ -53,6 +55,7 @@ class CallConfig(Struct, frozen=True, kw_only=True):
     post: Sequence[PostFactory] = ()
     sanitize_secrets: bool | None = None
     log_bodies: bool | None = None
+    telemetry: Telemetry | Off | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def over(self, other: CallConfig) -> CallConfig:
@@ -78,6 +81,7 @@ _SINGLE = (
     "raise_callback_errors",
     "sanitize_secrets",
     "log_bodies",
+    "telemetry",
 )
 
 DEFAULT = CallConfig()

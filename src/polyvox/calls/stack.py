@@ -125,6 +125,10 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.hooks import hooked
 
         composed = hooked(composed, config.callbacks, raise_errors=bool(config.raise_callback_errors))
+    if config.telemetry:
+        from polyvox.calls.telemetry import traced
+
+        composed = traced(composed, config.telemetry, routes[0].target, stream=stream)
     return composed
 
 

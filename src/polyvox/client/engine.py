@@ -130,6 +130,10 @@ class Engine:
             from polyvox.calls.hooks import check_callbacks
 
             check_callbacks(config.callbacks, self.asynchronous)
+        if config.pre or config.post:
+            from polyvox.calls.processors import check_processors
+
+            check_processors(config.pre, config.post, self.asynchronous)
         return config
 
     @staticmethod

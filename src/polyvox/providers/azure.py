@@ -16,6 +16,7 @@ PROVIDER = Provider(
     env=("AZURE_OPENAI_API_KEY",),
     key_header=KeyHeader("api-key", ""),
     operations={"generate": Endpoint("openai", path="/openai/v1/chat/completions")},
+    telemetry_name="azure.ai.openai",
     links={
         "keys": "https://portal.azure.com",
         "models": "https://learn.microsoft.com/azure/ai-foundry/openai/concepts/models",

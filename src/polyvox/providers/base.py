@@ -50,4 +50,6 @@ class Provider(Struct, frozen=True, kw_only=True):
     quirks: dict[str, dict[str, Any]] = field(default_factory=dict)
     emulate: tuple[str, ...] = ()
     default_model: str | None = None
+    telemetry_name: str | None = None
+    """OpenTelemetry's word for this provider, where it has another one."""
     links: dict[str, str] = field(default_factory=dict)

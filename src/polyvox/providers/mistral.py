@@ -25,5 +25,6 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    telemetry_name="mistral_ai",
     links={"keys": "https://console.mistral.ai/api-keys", "models": "https://docs.mistral.ai/getting-started/models"},
 )

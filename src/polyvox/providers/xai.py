@@ -18,5 +18,6 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    telemetry_name="x_ai",
     links={"keys": "https://console.x.ai", "models": "https://docs.x.ai/docs/models"},
 )

@@ -6,9 +6,10 @@ Quirks are derived provider ← model row ← caller.
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from polyvox.providers.base import Endpoint, Provider
 from polyvox.registry.config import Config, ProviderConfig
 from polyvox.registry.models import ModelRegistry
 from polyvox.registry.providers import ProviderRegistry
+from polyvox.registry.retirement import Today, warn_of_retirement
 from polyvox.secrets import Secret
 from polyvox.types.models import ModelConfig, Timeout
 
@@ -43,6 +45,7 @@ class Target(Struct, frozen=True, kw_only=True):
     timeout: Timeout
     options: dict[str, Any]
     row: ModelConfig | None = None
+    telemetry_name: str | None = None
 
     @property
     def name(self) -> str:
@@ -67,8 +70,11 @@ def find_dialect(name: str) -> Dialect:
 class Registry:
     """Providers, models and configuration together. One object a client."""
 
-    def __init__(self, config: Config, providers: ProviderRegistry | None = None) -> None:
+    def __init__(
+        self, config: Config, providers: ProviderRegistry | None = None, *, today: Today = datetime.date.today
+    ) -> None:
         self.config = config
+        self.today = today
         self.providers = providers or BUILT_IN
         self.models = ModelRegistry(self.providers, config)
 
@@ -132,10 +138,13 @@ class Registry:
         provider_name, model = self.models.split(name)
         page, given = self.provider(provider_name)
         row = self.models.row(provider_name, model, like=page.name)
+        if row is not None:
+            warn_of_retirement(row, self.today)
         endpoint = page.operations.get(operation)
         if endpoint is None:
             raise UnsupportedError(f"{page.title} offers no {operation}", provider=provider_name, model=model)
         chosen = dialect or given.dialect or (row.dialect if row else None)
+        written_for = (row.dialect if row else None) or endpoint.dialect
         if chosen and chosen != endpoint.dialect:
             endpoint = Endpoint(chosen)
         base_url = self._base_url(page, given)
@@ -148,7 +157,7 @@ class Registry:
             model=model,
             dialect=spoken,
             endpoint=endpoint,
-            quirks=self._quirks(spoken, page, row, given),
+            quirks=self._quirks(spoken, page, row, given, written_for),
             base_url=base_url.rstrip("/"),
             headers={**page.headers, **_environment_headers(page), **given.headers},
             auth=self._auth(provider_name, model, page, given),
@@ -157,6 +166,7 @@ class Registry:
             timeout=given.timeout or self.config.timeout,
             options=given.options,
             row=row,
+            telemetry_name=page.telemetry_name,
         )
 
     @staticmethod
@@ -187,23 +197,37 @@ class Registry:
         )
 
     @staticmethod
-    def _quirks(dialect: Dialect, page: Provider, row: ModelConfig | None, given: ProviderConfig) -> Any:
+    def _quirks(
+        dialect: Dialect, page: Provider, row: ModelConfig | None, given: ProviderConfig, written_for: str
+    ) -> Any:
+        # A row's own quirks are words of the wire that it was written for; its facts hold on any.
         knobs: dict[str, Any] = {}
         settings: dict[str, Any] = {}
-        layers = (page.quirks.get(dialect.name, {}), row.quirks if row else {}, given.quirks)
+        known = {field.name for field in structs.fields(dialect.quirks)}
+        layers = (
+            page.quirks.get(dialect.name, {}),
+            _knobs_of(row, known) if row else {},
+            row.quirks if row and dialect.name == written_for else {},
+            given.quirks,
+        )
         for layer in layers:
             knobs.update(layer)
             settings.update(layer.get("settings", {}))
         settings.update(row.settings if row else {})
         if settings:
             knobs["settings"] = settings
-        known = {field.name for field in structs.fields(dialect.quirks)}
         for unknown in sorted(knobs.keys() - known):
             raise ConfigError(f"no quirk {unknown!r} of {dialect.name}; there are {', '.join(sorted(known))}")
         try:
             return msgspec.convert(knobs, dialect.quirks)
         except msgspec.ValidationError as error:
             raise ConfigError(f"a quirk of {dialect.name} has a wrong value: {error}") from None
+
+
+def _knobs_of(row: ModelConfig, known: Container[str]) -> dict[str, Any]:
+    """Return what a row's facts say to the knobs that its dialect has for them."""
+    facts = {"default_max_tokens": row.output_tokens, "efforts": row.efforts, "reasoning_efforts": row.efforts}
+    return {knob: fact for knob, fact in facts.items() if knob in known and fact is not None}
 
 
 def _environment_headers(page: Provider) -> dict[str, str]:
