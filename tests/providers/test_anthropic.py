@@ -49,7 +49,7 @@ def test_a_call_goes_to_messages_with_the_version_said():
     assert body == {
         "model": "claude-sonnet-5-5",
         "messages": [{"role": "user", "content": "hi"}],
-        "max_tokens": 64_000,
+        "max_tokens": 128_000,
     }
     assert adjusted == []
 

@@ -20,6 +20,8 @@ PROVIDER = Provider(
     key_header=KeyHeader("x-api-key", ""),
     header_env={"anthropic-workspace-id": "ANTHROPIC_WORKSPACE_ID"},
     operations={"generate": Endpoint("anthropic")},
+    # The wire demands a limit. Where none is published for a model, what every model since 4.5 can answer.
+    quirks={"anthropic": {"default_max_tokens": 64_000}},
     default_model="claude-sonnet-5-5",
     links={
         "keys": "https://console.anthropic.com/settings/keys",
@@ -51,6 +53,7 @@ def _language(
     sampling: bool = False,
     output: int | None = None,
     retires: str | None = None,
+    successor: str | None = None,
 ) -> ModelConfig:
     return ModelConfig(
         id=name,
@@ -62,29 +65,30 @@ def _language(
         capabilities=("streaming", "tools", "parallel_tools", "structured_output", "reasoning"),
         efforts=efforts,
         settings={} if sampling else _NO_SAMPLING,
-        # Where no limit is published here, what every model since 4.5 can answer.
-        quirks={**quirks, "efforts": efforts, "default_max_tokens": output or 64_000},
+        quirks=quirks,
         retires=retires,
+        successor=successor,
     )
 
 
 MODELS = (
     _language("claude-fable-5-2", _UNFORCED, "claude-fable", "claude-fable-5.2"),
-    _language("claude-fable-5-1", _UNFORCED, "claude-fable-5.1"),
+    _language("claude-fable-5-1", _UNFORCED, "claude-fable-5.1", output=128_000),
     _language("claude-fable-5", _ALWAYS),
     _language("claude-mythos-5-2", _UNFORCED, "claude-mythos", "claude-mythos-5.2"),
     _language("claude-mythos-5-1", _UNFORCED, "claude-mythos-5.1"),
     _language("claude-mythos-5", _ALWAYS),
-    _language("claude-opus-5-5", _UNFORCED, "claude-opus", "claude-opus-5.5"),
+    _language("claude-opus-5-5", _UNFORCED, "claude-opus", "claude-opus-5.5", output=128_000),
     _language(
         "claude-sonnet-5-5",
         {**_UNFORCED, "thinking": ("adaptive", "between_tools")},
         "claude",
         "claude-sonnet",
         "claude-sonnet-5.5",
+        output=128_000,
     ),
-    _language("claude-haiku-5-5", _SWITCHED, "claude-haiku", "claude-haiku-5.5"),
-    _language("claude-opus-5", _SWITCHED),
+    _language("claude-haiku-5-5", _SWITCHED, "claude-haiku", "claude-haiku-5.5", output=128_000),
+    _language("claude-opus-5", _SWITCHED, output=128_000),
     _language("claude-sonnet-5", _SWITCHED),
     _language("claude-opus-4-8", _ADAPTIVE, "claude-opus-4.8"),
     _language("claude-opus-4-7", _ADAPTIVE, "claude-opus-4.7", output=128_000),
@@ -116,6 +120,15 @@ MODELS = (
         sampling=True,
         output=64_000,
         retires="2026-11-30",
+        successor="claude-sonnet-5-5",
     ),
-    _language("claude-sonnet-4-5-20250929", _OLDEST, efforts=(), sampling=True, output=64_000, retires="2026-11-30"),
+    _language(
+        "claude-sonnet-4-5-20250929",
+        _OLDEST,
+        efforts=(),
+        sampling=True,
+        output=64_000,
+        retires="2026-11-30",
+        successor="claude-sonnet-5-5",
+    ),
 )

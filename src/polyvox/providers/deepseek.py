@@ -1,6 +1,7 @@
 """DeepSeek. https://api-docs.deepseek.com
 
-Thinking is on by default; prices double at peak hours, so no cost is computed here.
+Thinking is on by default. Prices double at peak hours, Monday to Friday 01:00 to 04:00 and 06:00 to 10:00 UTC; Chinese
+holidays have none, and are not known here: a cost on such a day is an upper bound.
 """
 
 from __future__ import annotations

@@ -1,9 +1,16 @@
-"""OpenAI. https://platform.openai.com/docs/api-reference"""
+"""OpenAI. https://platform.openai.com/docs/api-reference
+
+What models that reason refuse and which steps they take: the reasoning guide; when models end: the deprecations page;
+both as of 2026-11-21. `*-pro`, `*-codex` and deep research answer on the Responses wire only. A model that is not named
+here has the rows' facts alone.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 from polyvox.providers.base import Endpoint, Provider
-from polyvox.types.models import ModelConfig
+from polyvox.types.models import ModelConfig, ModelKind
 
 PROVIDER = Provider(
     name="openai",
@@ -21,36 +28,104 @@ PROVIDER = Provider(
     },
 )
 
-_LADDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_CAPABILITIES = ("streaming", "tools", "parallel_tools", "structured_output", "reasoning")
+_REASONER = ("streaming", "tools", "parallel_tools", "structured_output", "reasoning")
+# https://platform.openai.com/docs/guides/reasoning: which steps each generation takes.
+_FIRST = ("minimal", "low", "medium", "high")
+_SWITCHED = ("none", "low", "medium", "high")
+_WIDE = ("none", "low", "medium", "high", "xhigh")
+_WIDEST = ("none", "low", "medium", "high", "xhigh", "max")
+_ALWAYS = ("low", "medium", "high", "xhigh", "max")
+# Refused by models that reason.
+_NO_SAMPLING = dict.fromkeys(
+    ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "stop"), "drop"
+)
+_RESPONSES = "openai_responses"
 
 
-def _language(name: str, *aliases: str) -> ModelConfig:
+def _reasoner(
+    name: str,
+    efforts: tuple[str, ...],
+    *aliases: str,
+    retires: str | None = None,
+    successor: str | None = None,
+    dialect: str | None = None,
+    **facts: Any,
+) -> ModelConfig:
     return ModelConfig(
         id=name,
         provider="openai",
         home=True,
         aliases=aliases,
+        dialect=dialect,
         input_modalities=("text", "image", "file"),
-        capabilities=_CAPABILITIES,
-        efforts=_LADDER,
+        capabilities=_REASONER,
+        efforts=efforts,
+        settings=_NO_SAMPLING,
+        retires=retires,
+        successor=successor,
+        **facts,
     )
 
 
+def _ending(name: str, retires: str, successor: str | None, *, kind: ModelKind = "language") -> ModelConfig:
+    """Say of a generated row when it ends: https://platform.openai.com/docs/deprecations."""
+    tools = ("parallel_tools",) if kind == "language" else ()
+    return ModelConfig(
+        id=name, provider="openai", home=True, kind=kind, capabilities=tools, retires=retires, successor=successor
+    )
+
+
+# What all models of the newest generations share; the tables do not know it yet.
+_NEW: dict[str, Any] = {"context_tokens": 1_050_000, "output_tokens": 128_000}
+
 MODELS = (
-    _language("gpt-6.1-sol"),
-    _language("gpt-6.1-terra"),
-    _language("gpt-6-astra"),
-    _language("gpt-6-sol"),
-    _language("gpt-6-luna"),
-    _language("gpt-5.6-sol"),
-    _language("gpt-5.6-terra"),
-    _language("gpt-5.6-luna"),
-    _language("gpt-5.5", "gpt"),
-    _language("gpt-5.4"),
-    _language("gpt-5.4-mini", "gpt-mini"),
-    _language("gpt-5.4-nano"),
-    _language("gpt-5.2"),
-    _language("gpt-5.1"),
-    _language("gpt-5"),
+    _reasoner("gpt-6.2-sol", _ALWAYS, **_NEW),
+    _reasoner("gpt-6.1-sol", _ALWAYS, "gpt-sol", **_NEW),
+    _reasoner("gpt-6.1-terra", _ALWAYS, "gpt-terra", **_NEW),
+    _reasoner("gpt-6-astra", _WIDEST, "gpt-astra", **_NEW),
+    _reasoner("gpt-6-sol", _WIDEST, **_NEW),
+    _reasoner("gpt-6-luna", _WIDEST, "gpt-luna", **_NEW),
+    _reasoner("gpt-5.6-sol", _WIDEST, "gpt-5.6", **_NEW),
+    _reasoner("gpt-5.6-terra", _WIDEST, **_NEW),
+    _reasoner("gpt-5.6-luna", _WIDEST, **_NEW),
+    _reasoner("gpt-5.5", _WIDE, "gpt"),
+    _reasoner("gpt-5.5-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.4", _WIDE),
+    _reasoner("gpt-5.4-mini", _WIDE, "gpt-mini"),
+    _reasoner("gpt-5.4-nano", _WIDE, "gpt-nano", retires="2027-04-01"),
+    _reasoner("gpt-5.4-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.3-codex", ("low", "medium", "high", "xhigh"), retires="2027-04-01", dialect=_RESPONSES),
+    _reasoner("gpt-5.3-codex-spark", ("low", "medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.2", _WIDE),
+    _reasoner("gpt-5.2-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.1", _SWITCHED, retires="2027-04-01"),
+    _reasoner("gpt-5", _FIRST, retires="2026-12-11", successor="gpt-5.6-sol"),
+    _reasoner("gpt-5-mini", _FIRST, retires="2026-12-11", successor="gpt-5.6-terra"),
+    _reasoner("gpt-5-nano", _FIRST, retires="2026-12-11", successor="gpt-5.6-luna"),
+    _reasoner("gpt-5-pro", ("high",), retires="2026-12-11", successor="gpt-5.6-sol", dialect=_RESPONSES),
+    _reasoner("o3", ("low", "medium", "high"), retires="2026-12-11", successor="gpt-5.6-sol"),
+    _reasoner("o3-pro", ("low", "medium", "high"), retires="2026-12-11", successor="gpt-5.6-sol", dialect=_RESPONSES),
+    _ending("gpt-4.1", "2027-01-14", "gpt-6-luna"),
+    _ending("gpt-4.1-mini", "2027-01-14", "gpt-6-luna"),
+    _ending("gpt-4o", "2027-01-14", "gpt-6-luna"),
+    _ending("gpt-4o-mini", "2027-01-14", "gpt-6-luna"),
+    ModelConfig(
+        id="gpt-audio",
+        provider="openai",
+        home=True,
+        input_modalities=("text", "audio"),
+        output_modalities=("text", "audio"),
+        capabilities=("streaming", "tools"),
+        settings={"reasoning": "drop"},
+        retires="2027-01-20",
+    ),
+    _ending("gpt-image-1.5", "2026-12-01", "gpt-image-2.5-sunburst", kind="image"),
+    _ending("gpt-image-1-mini", "2026-12-01", "gpt-image-2.5-flare", kind="image"),
+    _ending("chatgpt-image-latest", "2026-12-01", "gpt-image-2.5-sunburst", kind="image"),
+    _ending("tts-1", "2027-01-06", None, kind="speech"),
+    _ending("tts-1-hd", "2027-01-06", None, kind="speech"),
+    _ending("gpt-4o-mini-tts", "2027-01-06", None, kind="speech"),
+    _ending("whisper-1", "2027-02-26", "gpt-transcribe", kind="transcription"),
+    _ending("gpt-4o-transcribe", "2027-02-26", "gpt-transcribe", kind="transcription"),
+    _ending("gpt-4o-mini-transcribe", "2027-02-26", "gpt-transcribe", kind="transcription"),
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 from msgspec import Struct, field
 
 from polyvox.auth.keys import Auth, SignFunction
 from polyvox.secrets import Secret
-from polyvox.types.models import Timeout
+from polyvox.types.models import CAPABILITIES, MODALITIES, ModelKind, Price, Timeout
 from polyvox.types.policies import Balance, Breaker, RateLimit
 
 
@@ -52,14 +53,37 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
 
 
 class ModelOverride(Struct, frozen=True, kw_only=True):
-    """What a caller says of one model, by its full name: another dialect, other quirks, other facts of its row."""
+    """What a caller says of one model, by its full name: another dialect, other quirks, other facts of its row.
 
+    `None` means "as the row says". `aliases`, `settings` and `quirks` are added to the row's, the others stand instead
+    of them. `price` is in US dollars a million tokens. `retires` is the day on which the model goes.
+    """
+
+    kind: ModelKind | None = None
     dialect: str | None = None
     aliases: tuple[str, ...] = ()
     context_tokens: int | None = None
     output_tokens: int | None = None
+    input_modalities: tuple[str, ...] | None = None
+    output_modalities: tuple[str, ...] | None = None
+    capabilities: tuple[str, ...] | None = None
+    efforts: tuple[str, ...] | None = None
     settings: dict[str, str] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
+    emulate: tuple[str, ...] | None = None
+    price: Price | None = None
+    retires: datetime.date | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a word that nothing would ever read."""
+        for known, words in (
+            (CAPABILITIES, self.capabilities),
+            (MODALITIES, self.input_modalities),
+            (MODALITIES, self.output_modalities),
+        ):
+            for word in words or ():
+                if word not in known:
+                    raise ValueError(f"no {word!r}; there are {', '.join(known)}")
 
 
 class Config(Struct, frozen=True, kw_only=True):

@@ -8,13 +8,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from msgspec import structs
 
 from polyvox.errors import ConfigError
 from polyvox.registry.config import Config
 from polyvox.registry.providers import ProviderRegistry
-from polyvox.types.models import ModelConfig
+from polyvox.types.models import CAPABILITY_WORDS, ModelConfig
+
+# What a block of the configuration says instead of the row; the rest it says beside it.
+_REPLACED: Final = (
+    "kind",
+    "dialect",
+    "context_tokens",
+    "output_tokens",
+    "input_modalities",
+    "output_modalities",
+    "capabilities",
+    "efforts",
+    "emulate",
+    "price",
+)
 
 
 class ModelRegistry:
@@ -24,18 +39,31 @@ class ModelRegistry:
         self._providers = providers
         self._config = config
 
-    def list(self, provider: str | None = None) -> tuple[ModelConfig, ...]:
-        """Return the rows of one provider, or of all."""
+    def list(self, provider: str | None = None, *, capability: str | None = None) -> tuple[ModelConfig, ...]:
+        """Return the rows of one provider, or of all, and of these the models that can do what is asked.
+
+        `capability` is a word of `CAPABILITY_WORDS`; raises `ConfigError` for another. A model of which it is not known
+        is left out.
+        """
+        if capability is not None and capability not in CAPABILITY_WORDS:
+            raise ConfigError(f"no capability {capability!r}; there are {', '.join(CAPABILITY_WORDS)}")
         names = [provider] if provider is not None else [page.name for page in self._providers.list()]
-        return tuple(self._overridden(row) for name in names for row in self._providers.models(name))
+        rows = [self._overridden(row) for name in names for row in self._providers.models(name)]
+        known = {f"{row.provider}/{row.id}" for row in rows}
+        for full in self._config.models:
+            owner, _, model = full.partition("/")
+            row = self.row(owner, model) if full not in known and provider in (None, owner) else None
+            if row is not None:
+                rows.append(row)
+        return tuple(row for row in rows if capability is None or row.can(capability))
 
     def row(self, provider: str, model: str, *, like: str | None = None) -> ModelConfig | None:
         """Return the row of that model, `None` for one we know nothing of. `like`: the page to look in instead."""
-        for row in self._providers.models(like or provider):
-            if row.id == model:
-                return self._overridden(structs.replace(row, provider=provider))
-        override = self._config.models.get(f"{provider}/{model}")
-        return self._overridden(ModelConfig(id=model, provider=provider)) if override else None
+        row = self._providers.rows(like or self._page_name(provider)).get(model)
+        if row is None:
+            override = self._config.models.get(f"{provider}/{model}")
+            return self._overridden(ModelConfig(id=model, provider=provider)) if override else None
+        return self._overridden(row if row.provider == provider else structs.replace(row, provider=provider))
 
     def split(self, name: str) -> tuple[str, str]:
         """Return (provider, model id) for a name. Raises `ConfigError` with the near misses or the candidates."""
@@ -59,25 +87,39 @@ class ModelRegistry:
 
     def names(self) -> Sequence[str]:
         """Return every name a model can be called by: full names and aliases."""
-        full = [f"{row.provider}/{row.id}" for row in self.list()]
-        aliases = [alias for row in self.list() for alias in row.aliases]
+        rows = self.list()
+        full = [f"{row.provider}/{row.id}" for row in rows]
+        aliases = [alias for row in rows for alias in row.aliases]
         return sorted({*full, *aliases, *self._config.aliases, *self._config.models})
+
+    def _page_name(self, provider: str) -> str:
+        given = self._config.providers.get(provider)
+        return given.like if given is not None and given.like else provider
 
     def _alias_of(self, provider: str, name: str) -> str:
         """Read an alias behind a provider's name: `openai/gpt` is OpenAI's `gpt`."""
-        rows = self.list(provider)
-        if any(row.id == name for row in rows):
+        page = self._page_name(provider)
+        if name in self._providers.rows(page):
             return name
-        return next((row.id for row in rows if name in row.aliases), name)
+        own = self._own_aliases(name)
+        return next((model for owner, model in own if owner == provider), self._providers.alias(page, name) or name)
+
+    def _own_aliases(self, name: str) -> Sequence[tuple[str, str]]:
+        """Return the models that the configuration calls so, in their blocks."""
+        found = [full.partition("/") for full, block in self._config.models.items() if name in block.aliases]
+        return [(owner, model) for owner, _, model in found]
 
     def _bare(self, name: str) -> tuple[str, str]:
         if not name:
             raise ConfigError("no model is named: write provider/model, as in 'openai/gpt-5.5'")
-        rows = self.list()
-        by_alias = [row for row in rows if name in row.aliases]
-        if by_alias:
-            return by_alias[0].provider, by_alias[0].id
-        by_id = [row for row in rows if row.id == name]
+        own = self._own_aliases(name)
+        if own:
+            return own[0]
+        index = self._providers.index()
+        alias = index.aliases.get(name)
+        if alias is not None:
+            return alias.provider, alias.id
+        by_id = index.ids.get(name, ())
         homes = [row for row in by_id if row.home]
         configured = [row for row in by_id if row.provider in self._config.providers]
         for candidates in (homes, configured, by_id):
@@ -105,12 +147,15 @@ class ModelRegistry:
         override = self._config.models.get(f"{row.provider}/{row.id}")
         if override is None:
             return row
+        given = {name: value for name in _REPLACED if (value := getattr(override, name)) is not None}
+        if override.price is not None and override.price.source is None:
+            given["price"] = structs.replace(override.price, source="configuration")
+        if override.retires is not None:
+            given["retires"] = override.retires.isoformat()
         return structs.replace(
             row,
-            dialect=override.dialect or row.dialect,
             aliases=(*row.aliases, *override.aliases),
-            context_tokens=override.context_tokens or row.context_tokens,
-            output_tokens=override.output_tokens or row.output_tokens,
             settings={**row.settings, **override.settings},
             quirks={**row.quirks, **override.quirks},
+            **given,
         )

@@ -1,21 +1,50 @@
 """`ProviderRegistry`: built-in pages, entry points, and what is registered at run time.
 
-The rule: a page is imported on first use of its name, and a name registered by the caller wins over a built-in one.
+The rule: a page is imported on first use of its name, its rows are read when one is asked for, and a name registered by
+the caller wins over a built-in one.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 import threading
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
 
 import polyvox.providers
 from polyvox.errors import ConfigError
 from polyvox.providers.base import Provider
+from polyvox.registry.rows import Rows, built_in_rows, check_rows
 from polyvox.types.models import ModelConfig
 
 _ENTRY_POINTS = "polyvox.providers"
-_NO_PAGES = frozenset({"base"})
+_NO_PAGES = frozenset({"base", "rows"})
+
+
+class _Page:
+    """A provider and, once asked for, its rows."""
+
+    def __init__(self, provider: Provider, read: Callable[[], Rows]) -> None:
+        self.provider = provider
+        self._read = read
+
+    @functools.cached_property
+    def rows(self) -> Rows:
+        return self._read()
+
+    @functools.cached_property
+    def aliases(self) -> Mapping[str, str]:
+        return {alias: row.id for row in self.rows.values() for alias in row.aliases}
+
+
+class NameIndex(Struct, frozen=True):
+    """What a name without a provider can mean: the row of an alias, the rows of an id."""
+
+    aliases: dict[str, ModelConfig]
+    ids: dict[str, tuple[ModelConfig, ...]]
 
 
 class ProviderRegistry:
@@ -23,16 +52,16 @@ class ProviderRegistry:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pages: dict[str, tuple[Provider, tuple[ModelConfig, ...]] | None] = {}
+        self._pages: dict[str, _Page | None] = {}
         self._entry_points_read = False
+        self._index: NameIndex | None = None
 
     def register(self, provider: Provider, models: tuple[ModelConfig, ...] = ()) -> None:
         """Add a provider, or replace one of the same name."""
-        for row in models:
-            if row.provider != provider.name:
-                raise ConfigError(f"model {row.id!r} names the provider {row.provider!r}, not {provider.name!r}")
+        rows = check_rows(provider.name, models)
         with self._lock:
-            self._pages[provider.name] = (provider, models)
+            self._pages[provider.name] = _Page(provider, lambda: rows)
+            self._index = None
 
     def unregister(self, name: str) -> None:
         """Take a provider out, a built-in one too. Raises `ConfigError` for a name that is not there."""
@@ -40,25 +69,49 @@ class ProviderRegistry:
             raise ConfigError(f"no provider {name!r} to unregister")
         with self._lock:
             self._pages[name] = None
+            self._index = None
 
     def get(self, name: str) -> Provider | None:
         """Return the provider of that name, `None` where there is none."""
         page = self._page(name)
-        return page[0] if page else None
+        return page.provider if page else None
 
     def models(self, name: str) -> tuple[ModelConfig, ...]:
-        """Return the model rows of that provider's page."""
+        """Return the model rows of that provider."""
+        return tuple(self.rows(name).values())
+
+    def rows(self, name: str) -> Rows:
+        """Return the model rows of that provider by id. This reads its file of rows, once."""
         page = self._page(name)
-        return page[1] if page else ()
+        return page.rows if page else {}
+
+    def alias(self, name: str, alias: str) -> str | None:
+        """Return the id of that provider's model of that alias, `None` where there is none."""
+        page = self._page(name)
+        return page.aliases.get(alias) if page else None
+
+    def index(self) -> NameIndex:
+        """Return what a name without a provider can mean. This reads the rows of all providers, once."""
+        found = self._index
+        if found is None:
+            aliases: dict[str, ModelConfig] = {}
+            ids: dict[str, tuple[ModelConfig, ...]] = {}
+            for page in self.list():
+                for row in self.rows(page.name).values():
+                    ids[row.id] = (*ids.get(row.id, ()), row)
+                    for alias in row.aliases:
+                        aliases.setdefault(alias, row)
+            found = self._index = NameIndex(aliases, ids)
+        return found
 
     def list(self) -> tuple[Provider, ...]:
         """Return all providers by name. This imports every page."""
         names = {module.name for module in pkgutil.iter_modules(polyvox.providers.__path__)} - _NO_PAGES
         self._read_entry_points()
         pages = [self._page(name) for name in sorted(names | set(self._pages))]
-        return tuple(page[0] for page in pages if page)
+        return tuple(page.provider for page in pages if page)
 
-    def _page(self, name: str) -> tuple[Provider, tuple[ModelConfig, ...]] | None:
+    def _page(self, name: str) -> _Page | None:
         with self._lock:
             if name in self._pages:
                 return self._pages[name]
@@ -71,7 +124,7 @@ class ProviderRegistry:
             return self._pages.setdefault(name, page)
 
     @staticmethod
-    def _built_in(name: str) -> tuple[Provider, tuple[ModelConfig, ...]] | None:
+    def _built_in(name: str) -> _Page | None:
         module_name = f"polyvox.providers.{name}"
         if not name.isidentifier() or name in _NO_PAGES:
             return None
@@ -81,7 +134,8 @@ class ProviderRegistry:
             if error.name != module_name:
                 raise
             return None
-        return module.PROVIDER, tuple(getattr(module, "MODELS", ()))
+        by_hand: tuple[ModelConfig, ...] = getattr(module, "MODELS", ())
+        return _Page(module.PROVIDER, lambda: built_in_rows(name, by_hand))
 
     def _read_entry_points(self) -> None:
         """Read third parties' pages: an entry point names a module with `PROVIDER` and `MODELS`, or a `Provider`."""
@@ -99,5 +153,6 @@ class ProviderRegistry:
                     f"the entry point {entry_point.name!r} of group {_ENTRY_POINTS!r} gives no Provider: name a "
                     "polyvox.providers.base.Provider, or a module with PROVIDER in it"
                 )
+            page = _Page(provider, functools.partial(check_rows, provider.name, getattr(found, "MODELS", ())))
             with self._lock:
-                self._pages.setdefault(provider.name, (provider, tuple(getattr(found, "MODELS", ()))))
+                self._pages.setdefault(provider.name, page)

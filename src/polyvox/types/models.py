@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
@@ -23,22 +23,85 @@ class Timeout(Struct, frozen=True, omit_defaults=True):
     total: float | None = None
 
 
-class Price(Struct, frozen=True, omit_defaults=True):
-    """US dollars a million tokens. `source` and `date` say where the figures come from and of when they are."""
+class Rates(Struct, frozen=True, omit_defaults=True):
+    """US dollars a million tokens. `None`: no rate of its own is known.
+
+    `cache_write_1h`: what is to be kept for an hour or longer. `audio_input`, `audio_output`: sound among the tokens.
+    `tiers` are in ascending order; a request of more than `above` input tokens pays the tier's rates for all its
+    tokens.
+    """
 
     input: float | None = None
     output: float | None = None
     cache_read: float | None = None
     cache_write: float | None = None
+    cache_write_1h: float | None = None
+    audio_input: float | None = None
+    audio_output: float | None = None
+    tiers: tuple[PriceTier, ...] = ()
+
+
+class PriceTier(Rates, frozen=True, omit_defaults=True, kw_only=True):
+    """The rates of a request with more than `above` input tokens. What it leaves out costs as below."""
+
+    above: int
+
+
+class PeakRates(Rates, frozen=True, omit_defaults=True, kw_only=True):
+    """The rates of some hours of the day, `start` to `end` in UTC as `HH:MM`, the end not included."""
+
+    start: str
+    end: str
+    weekdays: bool = False
+    """Monday to Friday only. Holidays are not known: on those the peak's rates are an upper bound."""
+
+
+class Price(Rates, frozen=True, omit_defaults=True):
+    """What a model costs. `source` and `date` say where the figures come from and of when they are.
+
+    `peaks`: other rates at some hours. `tariffs`: other rates by how a call is served: `batch`, or a `service_tier`
+    (`flex`, `priority`, `fast`); each is complete.
+    """
+
     source: str | None = None
     date: str | None = None
+    peaks: tuple[PeakRates, ...] = ()
+    tariffs: dict[str, Rates] = field(default_factory=dict)
+
+
+CAPABILITIES: Final = (
+    "streaming",
+    "tools",
+    "parallel_tools",
+    "structured_output",
+    "reasoning",
+    "prompt_cache",
+    "batch",
+)
+"""What a row may say that a model can. `streaming`: answers in pieces. `tools`: calls functions; `parallel_tools`:
+several in one turn. `structured_output`: holds to a JSON schema. `reasoning`: thinks before it answers.
+`prompt_cache`: has a price of its own for input seen before. `batch`: is offered in batches, at a price of its own.
+What a row does not name is not known."""
+
+MODALITIES: Final = ("text", "image", "audio", "video", "file")
+
+CAPABILITY_WORDS: Final = (
+    *CAPABILITIES,
+    *(f"{modality}_{side}" for side in ("input", "output") for modality in MODALITIES[1:]),
+)
+"""What models can be looked up by: the capabilities, and `image_input`, `file_input`, `audio_output` … for what the
+modalities say."""
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A row of the model registry.
 
-    `dialect` overrides the provider's wire for this model. `settings` says for a setting that the model does not take
-    whether to `drop` it (with an adjustment) or to `refuse` it. `emulate` names the emulations that the model needs.
+    `home`: this provider is the model's maker, so that its bare id leads here. `dialect` overrides the provider's wire
+    for this model. `context_tokens` is what goes in and comes out together, `output_tokens` the most that comes out.
+    `capabilities` are words of `CAPABILITIES`. `efforts` are the steps of the reasoning ladder that it takes: `None`
+    not known, `()` none. `settings` says for a setting that the model does not take whether to `drop` it (with an
+    adjustment) or to `refuse` it. `emulate` names the emulations that the model needs. `released` and `retires` are
+    dates, YYYY-MM-DD; `successor` is the model that its maker names for the time after.
     """
 
     id: str
@@ -52,10 +115,18 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
     input_modalities: tuple[str, ...] = ("text",)
     output_modalities: tuple[str, ...] = ("text",)
     capabilities: tuple[str, ...] = ()
-    efforts: tuple[str, ...] = ()
+    efforts: tuple[str, ...] | None = None
     settings: dict[str, str] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
     emulate: tuple[str, ...] = ()
     price: Price | None = None
     released: str | None = None
     retires: str | None = None
+    successor: str | None = None
+
+    def can(self, word: str) -> bool:
+        """Whether the row says so: a word of `CAPABILITY_WORDS`."""
+        modality, _, side = word.rpartition("_")
+        if modality in MODALITIES and side in ("input", "output"):
+            return modality in (self.input_modalities if side == "input" else self.output_modalities)
+        return word in self.capabilities
