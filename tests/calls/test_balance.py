@@ -197,21 +197,17 @@ def test_where_all_rest_a_new_call_goes_to_the_one_that_is_free_first() -> None:
 
 
 def test_an_answer_that_began_before_the_refusal_wakes_nobody() -> None:
-    lab = Lab("one", "two")
-    refuse = Double(RateLimitError("later", retry_after=20.0))
+    io, balancer = ScriptedIO(), Balancer(choices("one"))
+    refused = balanced([Double(RateLimitError("later", retry_after=20.0))], balancer)
 
-    async def main() -> None:
-        call = balanced([Double(START, 5, HELLO, end()), Double(*ANSWER)], lab.balancer)
-        async with aclosing(call(Context(lab.io), REQUEST)) as lists:
-            async for _ in lists:
-                break
-            lab.balancer.take(0.0)
-            with pytest.raises(RateLimitError):
-                await read(balanced([refuse, refuse], lab.balancer), Context(lab.io))
-            async for _ in lists:
-                assert "one" in lab.balancer.resting(lab.io.now())
+    def refuse(context: Context) -> None:
+        io.clock.advance(1)
+        with pytest.raises(RateLimitError):
+            drive(read(refused, Context(io)))
 
-    drive(main())
+    slow = balanced([Double(refuse, *ANSWER)], balancer)
+    assert drive(read(slow, Context(io))).text == "Hello"
+    assert balancer.resting(io.now()) == {"one": 20}
 
 
 def test_a_request_that_is_wrong_in_itself_rests_nobody() -> None:

@@ -245,6 +245,15 @@ def hear(**said: Any) -> Any:
     return Double(step, *ANSWER)
 
 
+def test_a_limit_for_the_whole_day_fills_up_as_slowly_as_it_says() -> None:
+    """14,400 requests a day, one of them used: it is back in six seconds."""
+    io, limiter = ScriptedIO(), limiter_of()
+    spend(limiter, io, inner=hear(limit_requests=14_400, remaining_requests=0, reset_requests=86_400.0))
+    for _ in range(3):
+        spend(limiter, io)
+    assert round(io.now(), 6) == 18
+
+
 def test_newer_figures_replace_older_ones() -> None:
     io, limiter = ScriptedIO(), limiter_of()
     spend(limiter, io, inner=hear(limit_requests=60, remaining_requests=0, reset_requests=60.0))
@@ -398,6 +407,28 @@ def test_a_deadline_that_is_over_is_a_deadline(seam: Seam) -> None:
     with pytest.raises(CallTimeoutError):
         seam.run(lambda: read(limited(Double(*ANSWER), limiter), context))
     assert limiter.running == 0
+
+
+def test_who_stands_behind_others_is_refused_by_the_wait_for_all_of_them(seam: Seam) -> None:
+    limiter = limiter_of(requests_per_minute=600)  # one in 0.1 s
+
+    async def main() -> None:
+        for _ in range(600):
+            await limiter.reserve(seam.context())
+
+        async def wait() -> None:
+            await limiter.reserve(seam.context())
+
+        async def late() -> None:
+            await seam.io.sleep(0.03)
+            with pytest.raises(LimitError, match="3 asked for before it") as caught:
+                await limiter.reserve(seam.context(Timeout(total=0.25)))
+            assert 0.25 < (caught.value.retry_after or 0) < 0.4
+            await limiter.reserve(seam.context(Timeout(total=0.6)))
+
+        await seam.io.gather([wait, wait, wait, late], limit=4)
+
+    seam.run(main)
 
 
 def test_a_hold_that_comes_while_waiting_refuses_those_who_have_no_time_for_it(seam: Seam) -> None:

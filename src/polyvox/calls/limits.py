@@ -234,7 +234,6 @@ class Limiter:
         self._requests.take(1)
         self._tokens.take(tokens)
         self._running += 1
-        self._wake_first()
         return Reservation(self, tokens)
 
     def _leave(self, turn: _Turn) -> None:
