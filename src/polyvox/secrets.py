@@ -117,3 +117,12 @@ def sanitize_headers(headers: dict[str, str], known: Iterable[Secret | str] = ()
     return {
         name: MASK if name.lower() in _SECRET_HEADERS else sanitize(value, known) for name, value in headers.items()
     }
+
+
+def masked_repr(struct: Any, known: Iterable[Secret | str] = ()) -> str:
+    """Return the `repr` of a struct with its headers masked by name, and every text through `sanitize`."""
+    shown = []
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        shown.append(f"{name}={sanitize_headers(value) if name == 'headers' else value!r}")
+    return sanitize(f"{type(struct).__name__}({', '.join(shown)})", known)

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from polyvox.auth.keys import Auth, SignFunction
-from polyvox.secrets import Secret
+from polyvox.secrets import Secret, masked_repr
 from polyvox.types.models import CAPABILITIES, MODALITIES, ModelKind, Price, Timeout
 from polyvox.types.policies import Balance, Breaker, RateLimit
 
@@ -25,6 +25,9 @@ class EndpointConfig(Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     weight: float = 1.0
+
+    def __repr__(self) -> str:
+        return masked_repr(self, (self.api_key,) if self.api_key else ())
 
 
 class ProviderConfig(Struct, frozen=True, kw_only=True):
@@ -50,6 +53,9 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
     balance: Balance | None = None
     limits: RateLimit | None = None
     breaker: Breaker | None = None
+
+    def __repr__(self) -> str:
+        return masked_repr(self, (self.api_key,) if self.api_key else ())
 
 
 class ModelOverride(Struct, frozen=True, kw_only=True):

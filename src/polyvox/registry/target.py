@@ -13,7 +13,7 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from polyvox.auth.keys import Auth, CallableAuth, KeyAuth, NoAuth
 from polyvox.dialects.base import Dialect
@@ -23,7 +23,7 @@ from polyvox.registry.config import Config, ProviderConfig
 from polyvox.registry.models import ModelRegistry
 from polyvox.registry.providers import ProviderRegistry
 from polyvox.registry.retirement import Today, warn_of_retirement
-from polyvox.secrets import Secret
+from polyvox.secrets import Secret, masked_repr
 from polyvox.types.models import ModelConfig, Timeout
 
 _COMPATIBLE = "openai_compatible"
@@ -46,6 +46,9 @@ class Target(Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     row: ModelConfig | None = None
     telemetry_name: str | None = None
+
+    def __repr__(self) -> str:
+        return masked_repr(self, self.auth.secrets)
 
     @property
     def name(self) -> str:
@@ -203,7 +206,7 @@ class Registry:
         # A row's own quirks are words of the wire that it was written for; its facts hold on any.
         knobs: dict[str, Any] = {}
         settings: dict[str, Any] = {}
-        known = {field.name for field in structs.fields(dialect.quirks)}
+        known = frozenset(dialect.quirks.__struct_fields__)
         layers = (
             page.quirks.get(dialect.name, {}),
             _knobs_of(row, known) if row else {},

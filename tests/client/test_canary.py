@@ -1,0 +1,96 @@
+"""A key planted everywhere shows nowhere: for every provider, whatever goes wrong, in every place a person may look."""
+
+from __future__ import annotations
+
+import io
+import logging
+import pickle
+import traceback
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.calls.wires import ask
+
+from polyvox import Callbacks, CallConfig, ConnectError, PolyvoxError, Telemetry
+from polyvox.io.scripted import Answer, ScriptedIO
+from polyvox.registry.providers import ProviderRegistry
+from polyvox.testing import record
+
+KEY = "canary-7f3a9c2e51d84b60"
+PAGES = [page for page in ProviderRegistry().list() if page.io == "http"]
+
+ECHO = f'{{"error": {{"message": "the key {KEY} is wrong", "type": "{KEY}", "code": "{KEY}"}}}}'.encode()
+HEADERS = {"content-type": "application/json", "x-request-id": KEY, "set-cookie": KEY, "www-authenticate": KEY}
+FAILURES: dict[str, Any] = {
+    "refused": Answer(401, HEADERS, [ECHO]),
+    "limited": Answer(429, {**HEADERS, "retry-after": "0"}, [ECHO]),
+    "failed": Answer(500, HEADERS, [ECHO]),
+    "page": Answer(200, {"content-type": "text/html"}, [f"<html>{KEY}</html>".encode()]),
+    "no json": Answer(200, {"content-type": "application/json"}, [f"{{ {KEY} ".encode()]),
+    "text": Answer(502, {"content-type": "text/plain"}, [f"upstream said {KEY}".encode()]),
+    "frame": Answer(200, {"content-type": "text/event-stream"}, [b"event: error\ndata: " + ECHO + b"\n\n"]),
+    "connection": ConnectError(f"cannot reach http://user:{KEY}@proxy.test"),
+}
+
+
+def settings(name: str, answers: Any, **more: Any) -> dict[str, Any]:
+    block = {
+        "api_key": KEY,
+        "base_url": f"https://user:{KEY}@{name.replace('_', '-')}.test/v1",
+        "headers": {"X-Trace": f"t-{KEY}", "Cookie": KEY},
+        "options": {"planted": KEY},
+    }
+    return {"io": answers, "providers": {name: block}, **more}
+
+
+@pytest.mark.parametrize("kind", ["generate", "stream"])
+@pytest.mark.parametrize("name", [page.name for page in PAGES])
+def test_a_planted_key_shows_nowhere(
+    make_caller: Any, kind: str, name: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    trace = pytest.importorskip("opentelemetry.sdk.trace", reason="the SDK of OpenTelemetry is not installed")
+    export = pytest.importorskip("opentelemetry.sdk.trace.export")
+    caplog.set_level(logging.DEBUG, "polyvox")
+    spans = io.StringIO()
+    tracing = trace.TracerProvider()
+    tracing.add_span_processor(export.SimpleSpanProcessor(export.ConsoleSpanExporter(out=spans)))
+    heard: list[str] = []
+
+    def hear(told: Any) -> None:
+        heard.append(repr(told) + str(told))
+
+    config = CallConfig(
+        retry=2,
+        log_bodies=True,
+        telemetry=Telemetry(tracer_provider=tracing, capture_content=True),
+        callbacks=Callbacks(on_error=hear, on_retry=hear),
+    )
+    for number, failure in enumerate(FAILURES.values()):
+        with record(tmp_path / f"{number}.jsonl") as cassette:
+            caller = make_caller(**settings(name, cassette(ScriptedIO([failure, failure])), call_config=config))
+            shown = [repr(caller.client), repr(caller.client.config), repr(caller.client.registry.resolve(f"{name}/m"))]
+            explanation = caller.client.explain(f"{name}/m", "Hi")
+            shown += [str(explanation), repr(explanation), repr(caller.client.stream(f"{name}/m", "Hi"))]
+            with pytest.raises(PolyvoxError) as caught:
+                ask(caller, kind, f"{name}/m", f"Is my key {KEY} right?")
+        shown += faces(caught.value)
+        shown += [file.read_text(encoding="utf-8") for file in tmp_path.iterdir()]
+        where = [text for text in [*shown, *heard, caplog.text, spans.getvalue()] if KEY in text]
+        assert not where, where[0][max(0, where[0].index(KEY) - 200) : where[0].index(KEY) + 60]
+    assert "***" in caplog.text and "***" in spans.getvalue() and heard
+
+
+def faces(error: BaseException) -> list[str]:
+    """Every text in which a person may meet an error."""
+    shown = ["".join(traceback.format_exception(error))]
+    link: BaseException | None = error
+    while link is not None:
+        shown += [str(link), repr(link), str(link.__dict__), str(link.args)]
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if isinstance(error, PolyvoxError):
+        shown.append(repr(pickle.loads(pickle.dumps(error)).__dict__))
+        if error.partial is not None:
+            shown.append(msgspec.json.encode(error.partial).decode())
+    return shown
