@@ -77,7 +77,7 @@ class StreamDecoder:
         """Return the events that this frame brings. Raises the `ProviderError` that it may hold."""
         try:
             event = _decode_event(frame.data)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: nested deeper than anything is
             return self._feed_odd(frame.data)
         # The common case, a piece of text for a block that is open, goes the shortest way.
         if event.type == "content_block_delta":
@@ -101,6 +101,8 @@ class StreamDecoder:
 
     def _feed_event(self, event: wire.StreamEvent, data: bytes) -> list[Event]:
         events: list[Event] = []
+        if self._whole is not None and event.type != "error":
+            return events  # it was told whole: what a service says after it is said twice
         match event.type:
             case "content_block_delta" if event.delta is not None:
                 self._feed_delta(event, event.delta, data, events)
@@ -115,7 +117,7 @@ class StreamDecoder:
                 self._take_end(json.decode(data), events)
             case "message_stop":
                 self._done = True
-            case "message":
+            case "message" if not self._begun:
                 # A service that answers a streamed request whole.
                 *events, self._whole = unfold(decode_response(data))
                 self._begun = self._done = True
@@ -134,12 +136,14 @@ class StreamDecoder:
 
     def _take_message(self, message: JSONObject, events: list[Event]) -> None:
         name, model = message.get("id"), message.get("model")
-        self._begun = True
-        events.append(
-            StreamStart(
-                name if isinstance(name, str) and name else None, model if isinstance(model, str) and model else None
+        if not self._begun:  # a start that comes again must not throw away what has come
+            self._begun = True
+            events.append(
+                StreamStart(
+                    name if isinstance(name, str) and name else None,
+                    model if isinstance(model, str) and model else None,
+                )
             )
-        )
         self._meta.update(envelope(message))
         self._take_usage(message.get("usage"), events)
         blocks = message.get("content")

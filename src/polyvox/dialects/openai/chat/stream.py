@@ -50,7 +50,7 @@ class StreamDecoder:
         data = frame.data
         try:
             chunk = _decode_chunk(data)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: nested deeper than anything is
             return self._feed_odd(frame)
         # The common case goes the shortest way: a lone delta, with nothing beside it that has to be kept.
         choices = chunk.choices
