@@ -290,6 +290,17 @@ def test_requests_under_way_are_not_in_the_providers_figures_yet() -> None:
     drive(main())
 
 
+def test_one_models_figures_hold_back_no_other_model() -> None:
+    io, limiter = ScriptedIO(), limiter_of()
+    spend(limiter, io, inner=hear(limit_requests=60, remaining_requests=0, reset_requests=60.0))
+    other = GenerateRequest(model="other", messages=(user("hi"),))
+    drive(read(limited(Double(*ANSWER), limiter), Context(io), other))
+    drive(read(limited(Double(*ANSWER), limiter, scope="another"), Context(io)))
+    assert io.now() == 0
+    spend(limiter, io)
+    assert io.now() == 1
+
+
 def test_a_429_that_says_how_long_holds_every_call_back() -> None:
     io, limiter = ScriptedIO(), limiter_of()
     with pytest.raises(RateLimitError):
@@ -514,7 +525,7 @@ def test_tasks_cancelled_at_any_moment_leave_nothing_reserved() -> None:
 
     asyncio.run(main())
     assert limiter.running == limiter.waiting == 0 and inner.open == 0
-    assert limiter._requests.queued == limiter._tokens.queued == limiter._tokens.unseen == 0
+    assert limiter._requests.queued == limiter._tokens.queued == limiter._tokens._unseen == 0
 
 
 def test_what_hooks_raise_leaves_nothing_reserved() -> None:
