@@ -170,7 +170,7 @@ def _guarded(place: Place, way: Call) -> Call:
     if place.limiter is not None:
         from polyvox.calls.limits import limited
 
-        way = limited(way, place.limiter)
+        way = limited(way, place.limiter, scope=place.target.model)
     if place.breaker is not None:
         from polyvox.calls.breaker import guarded
 
