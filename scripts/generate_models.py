@@ -142,7 +142,11 @@ SOURCES = {
     "zai": Source("zai", "zai", home=".", drop=OTHER, new=r"^GLM-(4\.[67]|5)", lower=True),
     "huggingface": Source("huggingface", None, since="2025-05"),
     "dashscope": Source(
-        "alibaba", None, home="^(qwen|qwq|qvq)", drop=rf"{OTHER}|qwen2-5|qwen-(max|turbo|omni|mt)|^qwq|^qvq|character"
+        "alibaba",
+        None,
+        home="^(qwen|qwq|qvq)",
+        drop=rf"{OTHER}|qwen2-5|qwen-(turbo|omni|mt|vl)|^qwq|^qvq|character",
+        since="2024",
     ),
     "azure": Source(
         "azure",

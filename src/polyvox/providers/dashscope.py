@@ -7,6 +7,7 @@ https://dashscope.aliyuncs.com/compatible-mode/v1.
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="dashscope",
@@ -26,8 +27,14 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    default_model="qwen3.6-plus",
     links={
         "keys": "https://modelstudio.console.alibabacloud.com",
         "models": "https://www.alibabacloud.com/help/en/model-studio/models",
     },
+)
+
+MODELS = (
+    ModelConfig(id="qwen3.6-plus", provider="dashscope", home=True, aliases=("qwen",)),
+    ModelConfig(id="qwen3-coder-plus", provider="dashscope", home=True, aliases=("qwen-coder",)),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="groq",
@@ -27,5 +28,12 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    default_model="openai/gpt-oss-120b",
     links={"keys": "https://console.groq.com/keys", "models": "https://console.groq.com/docs/models"},
+)
+
+# https://console.groq.com/docs/reasoning: the steps are those of each model.
+MODELS = tuple(
+    ModelConfig(id=name, provider="groq", efforts=("low", "medium", "high"))
+    for name in ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b")
 )

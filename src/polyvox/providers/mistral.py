@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="mistral",
@@ -26,5 +27,20 @@ PROVIDER = Provider(
         }
     },
     telemetry_name="mistral_ai",
+    default_model="mistral-large-4",
     links={"keys": "https://console.mistral.ai/api-keys", "models": "https://docs.mistral.ai/getting-started/models"},
+)
+
+_CAPABILITIES = ("streaming", "tools", "parallel_tools", "structured_output")
+
+
+def _language(name: str, *aliases: str) -> ModelConfig:
+    return ModelConfig(id=name, provider="mistral", home=True, aliases=aliases, capabilities=_CAPABILITIES)
+
+
+MODELS = (
+    _language("mistral-large-4", "mistral", "mistral-large"),
+    _language("mistral-medium-3-5", "mistral-medium"),
+    _language("mistral-small-2603", "mistral-small"),
+    _language("codestral-2508", "codestral"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="moonshot",
@@ -21,8 +22,16 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    default_model="kimi-k3.1-pro",
     links={
         "keys": "https://platform.moonshot.ai/console/api-keys",
         "models": "https://platform.moonshot.ai/docs/pricing/chat",
     },
+)
+
+_CAPABILITIES = ("streaming", "tools", "reasoning")
+
+MODELS = (
+    ModelConfig(id="kimi-k3.1-pro", provider="moonshot", home=True, aliases=("kimi",), capabilities=_CAPABILITIES),
+    ModelConfig(id="kimi-k3", provider="moonshot", home=True, capabilities=_CAPABILITIES),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="zai",
@@ -22,5 +23,13 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
+    default_model="glm-5.3",
     links={"keys": "https://z.ai/manage-apikey/apikey-list", "models": "https://docs.z.ai/guides/overview/overview"},
+)
+
+_CAPABILITIES = ("streaming", "tools", "reasoning")
+
+MODELS = (
+    ModelConfig(id="glm-5.3", provider="zai", home=True, aliases=("glm",), capabilities=_CAPABILITIES),
+    ModelConfig(id="glm-5.3-flash", provider="zai", home=True, aliases=("glm-flash",), capabilities=_CAPABILITIES),
 )

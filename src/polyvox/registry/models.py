@@ -7,7 +7,7 @@ provider, else to the only configured one that has it, else it is an error that 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import structs
@@ -74,7 +74,8 @@ class ModelRegistry:
                 raise ConfigError(f"{name!r} names no model: write provider/model, as in 'openai/gpt-5.5'")
             if self.knows_provider(head):
                 return head, self._alias_of(head, rest)
-            raise ConfigError(f"no provider {head!r} (in {name!r}){self._near(head, self.provider_names())}")
+            known = {known: known for known in self.provider_names()}
+            raise ConfigError(f"no provider {head!r} (in {name!r}){_near(head, known)}")
         return self._bare(name)
 
     def knows_provider(self, name: str) -> bool:
@@ -129,19 +130,18 @@ class ModelRegistry:
             choices = ", ".join(sorted(f"{row.provider}/{row.id}" for row in by_id))
             raise ConfigError(f"{name!r} is offered by several providers: say which one ({choices})")
         raise ConfigError(
-            f"no model {name!r}{self._near(name, self.names())}. A model we have no row for is named in full: "
-            "provider/model"
+            f"no model {name!r}{_near(name, self._suggestions())} A model we have no row for is named in full: "
+            "provider/model."
         )
 
-    @staticmethod
-    def _near(name: str, known: Iterable[str]) -> str:
-        known = [*known]
-        short = {candidate.partition("/")[2] or candidate: candidate for candidate in known}
-        near = [*difflib.get_close_matches(name, known, 3, 0.6), *difflib.get_close_matches(name, short, 3, 0.6)]
-        near = list(dict.fromkeys(short.get(found, found) for found in near))
-        if near:
-            return ": did you mean " + " or ".join(repr(found) for found in near[:3]) + "?"
-        return f"; there are {', '.join(known)}" if len(known) <= 30 else ""
+    def _suggestions(self) -> dict[str, str]:
+        """Return what can be said without a provider, and what it stands for: of several, the maker's own."""
+        found: dict[str, str] = {}
+        for row in sorted(self.list(), key=lambda row: (not row.home, "/" in row.id)):
+            full = f"{row.provider}/{row.id}"
+            for word in (*row.aliases, row.id, row.id.rpartition("/")[2], full):
+                found.setdefault(word, full)
+        return found | {alias: alias for alias in self._config.aliases}
 
     def _overridden(self, row: ModelConfig) -> ModelConfig:
         override = self._config.models.get(f"{row.provider}/{row.id}")
@@ -152,10 +152,25 @@ class ModelRegistry:
             given["price"] = structs.replace(override.price, source="configuration")
         if override.retires is not None:
             given["retires"] = override.retires.isoformat()
+        # The row's quirks are words of the wire that it was written for.
+        kept = row.quirks if override.dialect in (None, row.dialect or self._dialect(row.provider)) else {}
         return structs.replace(
             row,
             aliases=(*row.aliases, *override.aliases),
             settings={**row.settings, **override.settings},
-            quirks={**row.quirks, **override.quirks},
+            quirks={**kept, **override.quirks},
             **given,
         )
+
+    def _dialect(self, provider: str) -> str | None:
+        page = self._providers.get(self._page_name(provider))
+        endpoint = page.operations.get("generate") if page else None
+        return endpoint.dialect if endpoint else None
+
+
+def _near(name: str, known: Mapping[str, str]) -> str:
+    """Say what may have been meant. `known`: a word, and what to write."""
+    near = dict.fromkeys(known[word] for word in difflib.get_close_matches(name, known, 6, 0.6))
+    if near:
+        return ": did you mean " + " or ".join(repr(found) for found in [*near][:3]) + "?"
+    return f"; there are {', '.join(known)}." if len(known) <= 30 else "."
