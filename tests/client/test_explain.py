@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.calls.wires import lab, whole
 
-from polyvox import CallConfig, ConfigError, HttpRequest, Price, Retry, Timeout, UnsupportedError
+from polyvox import CallConfig, ConfigError, HttpRequest, Price, Retry, Timeout, UnsupportedError, assistant, user
 from polyvox.io.scripted import ScriptedIO
 
 KEY = "a-secret-without-any-shape"
@@ -106,3 +106,32 @@ def test_a_bound_model_explains_with_its_own_settings(make_caller: Any) -> None:
     model = client(make_caller).model("lab/m", temperature=0.1, seed=3)
     body = model.explain("Hi", seed=4).body
     assert (body["temperature"], body["seed"]) == (0.1, 4)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "dialect", "address"),
+    [
+        ("http://host/v1", "openai", "http://host/v1/chat/completions"),
+        ("http://host/v1", "openai_responses", "http://host/v1/responses"),
+        ("http://host/v1", "anthropic", "http://host/v1/messages"),
+        ("http://host", "anthropic", "http://host/v1/messages"),
+        ("http://host/myv1", "anthropic", "http://host/myv1/v1/messages"),
+    ],
+)
+def test_one_base_url_serves_every_wire_of_a_server(
+    make_caller: Any, base_url: str, dialect: str, address: str
+) -> None:
+    """Local servers speak several wires below `/v1`; a wire that says `/v1` itself does not say it twice."""
+    caller = make_caller(providers={"llamacpp": {"base_url": base_url}})
+    assert caller.client.explain("llamacpp/m", "hi", dialect=dialect, max_tokens=5).url == address
+
+
+def test_a_server_that_knows_only_full_items_is_told_of_earlier_answers_so(make_caller: Any) -> None:
+    history = [user("a"), assistant("b"), user("c")]
+    caller = make_caller(providers={"llamacpp": {}})
+    said = caller.client.explain("llamacpp/m", history, dialect="openai_responses").body["input"][1]
+    assert said == {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "b", "annotations": []}],
+    }

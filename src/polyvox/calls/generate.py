@@ -60,9 +60,15 @@ def prepare(target: Target, request: GenerateRequest, *, stream: bool) -> Prepar
     request, emulated, transforms = apply_emulations(target.emulate, request)
     wire = target.dialect.generate.encode_request(request, target.quirks, stream=stream)
     query = f"?{urlencode(wire.query)}" if wire.query else ""
-    url = f"{target.base_url}{target.endpoint.path or wire.path}{query}"
+    url = f"{_address(target.base_url, target.endpoint.path or wire.path)}{query}"
     http = HttpRequest(wire.method, url, {**wire.headers, **target.headers}, wire.body)
     return Prepared(wire, http, (*ignored, *left_out, *emulated, *wire.adjustments), transforms)
+
+
+def _address(base_url: str, path: str) -> str:
+    """Join the two. A base that ends with the path's first segment (`…/v1`, `/v1/messages`) has said it already."""
+    first, slash, rest = path[1:].partition("/")
+    return f"{base_url}/{rest}" if slash and base_url.endswith(f"/{first}") else f"{base_url}{path}"
 
 
 def _own_options(

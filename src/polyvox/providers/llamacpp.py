@@ -20,7 +20,8 @@ PROVIDER = Provider(
             "settings": {"top_k": "send"},
             "reasoning_field": "reasoning_content",
             "custom_tools": False,
-        }
+        },
+        "openai_responses": {"full_answers": True, "custom_tools": False, "encrypted_reasoning": "never"},
     },
     links={"docs": "https://github.com/ggml-org/llama.cpp/tree/master/tools/server"},
 )

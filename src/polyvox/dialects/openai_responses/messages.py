@@ -152,7 +152,7 @@ def _encode_assistant(message: Message, items: list[JSONObject], held: list[Part
 
     def settle() -> None:
         if loose:
-            items.append({"role": "assistant", "content": encode_content(loose, encoding, answered=True)})
+            items.append(_encode_answered({}, encode_content(loose, encoding, answered=True), encoding))
             loose.clear()
 
     for group, item in groups(message.content):
@@ -188,10 +188,15 @@ def _encode_own(group: list[Part], item: JSONObject, encoding: Encoding) -> JSON
             return encode_call(part, item)
     if any(isinstance(part, ToolCall | ToolResult | SourcePart | FilePart) for part in group) and "type" in item:
         return encode_hosted(group, item)
-    content = encode_content(group, encoding, answered=True)
-    if isinstance(content, str) and "id" in item:
+    return _encode_answered(item, encode_content(group, encoding, answered=True), encoding)
+
+
+def _encode_answered(item: JSONObject, content: str | list[JSONObject], encoding: Encoding) -> JSONObject:
+    """Return what the assistant said as a message: in full where it is an item of an answer, or must look like one."""
+    in_full = encoding.quirks.full_answers
+    if isinstance(content, str) and (in_full or "id" in item):
         content = [{"type": "output_text", "text": content, "annotations": []}]
-    return {**item, "role": "assistant", "content": content}
+    return {**({"type": "message"} if in_full else {}), **item, "role": "assistant", "content": content}
 
 
 def _encode_loose(part: Part, loose: list[Part], held: list[Part], encoding: Encoding) -> JSONObject | None:

@@ -67,6 +67,10 @@ class ResponsesQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Whether system messages may stand in the input after the first other item. If not, later ones are sent as user
     text."""
 
+    full_answers: bool = False
+    """Whether the assistant's earlier texts must go as items of type `message` with `output_text` parts (llama.cpp). If
+    not, those of another origin go in the short form."""
+
     input_audio: bool = False
     """Whether sound can be sent (OpenRouter). OpenAI's text models take none on this wire."""
 
