@@ -197,11 +197,30 @@ def test_what_claude_does_not_take_is_refused(part):
         encode(Message("user", (part,)))
 
 
-def test_a_document_in_an_assistant_message_is_refused_by_the_new_version_only():
+def test_a_file_of_an_answer_goes_into_the_user_message_after_it():
+    """An assistant message holds none; results of the answer's calls still come first."""
+    picture = FilePart("image/png", b"\x89PNG\r\n\x1a\n")
+    answer = Message("assistant", (TextPart("Here."), picture, ToolCall("c1", "look", "{}")), origin="other/model")
+    wire = encode(user("draw"), answer, tool([ToolResult("c1", "look", (TextPart("fine"),))]), user("thanks"))
+    said = json.loads(wire.body)["messages"]
+    assert [(message["role"], [block["type"] for block in message["content"]]) for message in said[1:]] == [
+        ("assistant", ["text", "tool_use"]),
+        ("user", ["tool_result", "text", "image", "text"]),
+    ]
+    assert notes(wire) == [("emulated", "messages")]
+
+
+def test_a_spoken_answer_goes_on_as_its_transcript():
+    answer = Message("assistant", (TextPart("Hello."), FilePart("audio/wav", b"RIFF")), origin="other/model")
+    wire = encode(user("speak"), answer, user("more"))
+    assert json.loads(wire.body)["messages"][1] == {"role": "assistant", "content": "Hello."}
+    assert notes(wire) == [("dropped", "messages")]
+
+
+def test_a_document_in_an_assistant_message_stays_where_the_version_takes_it():
     messages = (user("hi"), assistant([FilePart("text/plain", b"x")]))
-    with pytest.raises(UnsupportedError, match="user message"):
-        encode(*messages)
-    assert encode(*messages, quirks=AnthropicQuirks(version="2023-06-01")).body
+    wire = encode(*messages, quirks=AnthropicQuirks(version="2023-06-01"))
+    assert json.loads(wire.body)["messages"][1]["content"][0]["type"] == "document" and not notes(wire)
 
 
 def test_thinking_goes_back_as_it_came():
