@@ -20,6 +20,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from tests.fuzz.samples import Sample, samples
 SLOW = 5.0  # seconds: no case takes longer
 SPARE = 64  # events that come of no bytes: starts and ends
 CLIENT_SHARE = 8  # one case in so many goes through a client
+KINDS = ("stream",) * 5 + ("whole",) * 3 + ("error", "request")
 TOKENS = (
     b"null", b"true", b"{}", b"[]", b"-1", b"1e999", b"NaN", b"99999999999999999999", b'"', b"\\", b"\\ud83d",
     b"\\u0000", b"\x00", b"\xff", b"\xf0\x9f", b"\r", b"\r\n\r\n", b"\n\n", b"\n", b"data: ", b"data:",
@@ -210,11 +212,26 @@ class Through:
 _through: list[Through] = []
 
 
+@cache
+def by_kind() -> dict[str, list[Sample]]:
+    """The samples by kind, as many dialects as there are in turn: no dialect is left out for having few."""
+    found: dict[str, list[Sample]] = {}
+    for kind in set(KINDS):
+        of_kind: dict[str, list[Sample]] = {}
+        for sample in samples():
+            if sample.kind == kind:
+                of_kind.setdefault(sample.dialect, []).append(sample)
+        most = max(map(len, of_kind.values()))
+        found[kind] = [held[place % len(held)] for held in of_kind.values() for place in range(most)]
+    return found
+
+
 def run_case(seed: int, number: int) -> Outcome:
     """Run one case."""
     chance = random.Random(f"{seed}:{number}")
-    found = samples()
-    sample, other = chance.choice(found), chance.choice(found)
+    found = by_kind()
+    kind = chance.choice(KINDS)
+    sample, other = chance.choice(found[kind]), chance.choice(found[chance.choice(KINDS)])
     pieces = pieces_of(chance, mutate(chance, sample.data, other.data))
     if not _through:
         _through.append(Through())
