@@ -17,8 +17,9 @@ import pytest
 from polyvox.client.config import read_file
 from polyvox.errors import ConfigError
 from polyvox.io.local_files import find_model
-from tests.loopback import chat, json_chat
-from tests.loopback_server import Exchange, LoopbackServer
+from polyvox.testing import FaultServer
+from polyvox.types.generate import Finish, GenerateRequest, GenerateResponse
+from polyvox.types.parts import ToolCall
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,31 +41,28 @@ def pages_with(language: str) -> Any:
     return pytest.mark.parametrize("page", pages, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
-def play(exchange: Exchange) -> None:
+def play(request: GenerateRequest) -> str | GenerateResponse[Any]:
     """Call the tool that is offered, once; give the type that is asked for; say the answer otherwise."""
-    body = exchange.json()
-    if body.get("tools") and body["messages"][-1]["role"] == "user":
-        function = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Lisbon"}'}
-        calls = [{"id": "call_1", "type": "function", "function": function}]
-        json_chat("", finish="tool_calls", tool_calls=calls)(exchange)
-        return
-    chat(CITY if "response_format" in body else ANSWER)(exchange)
+    if request.tools and request.messages[-1].role == "user":
+        call = ToolCall("call_1", request.tools[0].name, '{"city": "Lisbon"}')
+        return GenerateResponse(content=(call,), finish=Finish("tool_calls"))
+    return ANSWER if request.output is None else CITY
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LoopbackServer]:
+def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
     """A server that OpenAI's variables point at, and a working directory with what the examples read."""
     (tmp_path / "notes.txt").write_text("The sky is blue. The sea is blue.\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    with LoopbackServer(play) as server:
+    with FaultServer(play) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-example")
-        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
         yield server
 
 
 @pages_with("python")
 def test_the_python_of_a_page_runs_from_top_to_bottom(
-    page: Path, provider: LoopbackServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, provider: FaultServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-example")  # named as a fallback, and never reached
     names: dict[str, Any] = {"__name__": "__example__"}
@@ -74,15 +72,16 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(
     assert not provider.requests or ANSWER in capsys.readouterr().out
 
 
-def test_the_readme_shows_the_wire_at_work(provider: LoopbackServer) -> None:
+def test_the_readme_shows_the_wire_at_work(provider: FaultServer) -> None:
     """Its examples ask, stream, and send a tool's result back."""
     names: dict[str, Any] = {"__name__": "__example__"}
     for text in blocks(ROOT / "README.md", "python"):
         exec(compile(text, "README.md", "exec"), names)
-    bodies = [request.json() for request in provider.requests]
+    bodies = [json.loads(one.body) for one in provider.requests]
 
     assert {True, False} == {bool(body.get("stream")) for body in bodies}
-    assert any(message["role"] == "tool" for body in bodies for message in body["messages"])
+    items = [item for body in bodies for item in body.get("input", body.get("messages"))]
+    assert any(item.get("type") == "function_call_output" or item.get("role") == "tool" for item in items)
 
 
 @pytest.mark.local_model
@@ -115,7 +114,7 @@ def commands(page: Path) -> list[str]:
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if commands(page)], ids=lambda page: page.relative_to(ROOT).as_posix()
 )
-def test_the_commands_of_a_page_run(page: Path, provider: LoopbackServer) -> None:
+def test_the_commands_of_a_page_run(page: Path, provider: FaultServer) -> None:
     script = "import sys; from polyvox.cli import main; sys.argv[0] = 'polyvox'; sys.exit(main())"
     polyvox = shlex.join([sys.executable, "-c", script]) + " "
     for line in commands(page):
@@ -134,7 +133,7 @@ def test_the_commands_of_a_page_run(page: Path, provider: LoopbackServer) -> Non
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
-def test_an_example_runs(example: Path, provider: LoopbackServer) -> None:
+def test_an_example_runs(example: Path, provider: FaultServer) -> None:
     done = subprocess.run([sys.executable, example], capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 0, done.stderr

@@ -13,9 +13,10 @@ PROVIDER = Provider(
     title="Azure OpenAI",
     base_url=None,
     base_url_env=("AZURE_OPENAI_ENDPOINT",),
+    base_path="/openai/v1",
     env=("AZURE_OPENAI_API_KEY",),
     key_header=KeyHeader("api-key", ""),
-    operations={"generate": Endpoint("openai", path="/openai/v1/chat/completions")},
+    operations={"generate": Endpoint("openai")},
     telemetry_name="azure.ai.openai",
     links={
         "keys": "https://portal.azure.com",

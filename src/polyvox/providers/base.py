@@ -41,6 +41,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     operations: dict[str, Endpoint]
     env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
+    base_path: str = ""
+    """What stands behind the caller's address, be it said there or not: `/openai/v1`."""
     key: Literal["required", "optional", "none"] = "required"
     key_header: KeyHeader = KeyHeader()
     headers: dict[str, str] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """OpenAI. https://platform.openai.com/docs/api-reference
 
+Models that reason are asked on the Responses wire: only there their reasoning comes back and can be sent again, and
+`*-pro` and `*-codex` know no other. The older ones, and models that are not named here, are asked on Chat Completions.
 What models that reason refuse and which steps they take: the reasoning guide; when models end: the deprecations page;
-both as of 2026-11-21. `*-pro`, `*-codex` and deep research answer on the Responses wire only. A model that is not named
-here has the rows' facts alone.
+both as of 2026-11-21. A model that is not named here has the rows' facts alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ _ALWAYS = ("low", "medium", "high", "xhigh", "max")
 _NO_SAMPLING = dict.fromkeys(
     ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "stop"), "drop"
 )
-_RESPONSES = "openai_responses"
 
 
 def _reasoner(
@@ -48,7 +48,6 @@ def _reasoner(
     *aliases: str,
     retires: str | None = None,
     successor: str | None = None,
-    dialect: str | None = None,
     **facts: Any,
 ) -> ModelConfig:
     return ModelConfig(
@@ -56,11 +55,13 @@ def _reasoner(
         provider="openai",
         home=True,
         aliases=aliases,
-        dialect=dialect,
+        dialect="openai_responses",
         input_modalities=("text", "image", "file"),
         capabilities=_REASONER,
         efforts=efforts,
         settings=_NO_SAMPLING,
+        # They reason unasked, too.
+        quirks={"encrypted_reasoning": "always"},
         retires=retires,
         successor=successor,
         **facts,
@@ -89,22 +90,22 @@ MODELS = (
     _reasoner("gpt-5.6-terra", _WIDEST, **_NEW),
     _reasoner("gpt-5.6-luna", _WIDEST, **_NEW),
     _reasoner("gpt-5.5", _WIDE, "gpt"),
-    _reasoner("gpt-5.5-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.5-pro", ("medium", "high", "xhigh")),
     _reasoner("gpt-5.4", _WIDE),
     _reasoner("gpt-5.4-mini", _WIDE, "gpt-mini"),
     _reasoner("gpt-5.4-nano", _WIDE, "gpt-nano", retires="2027-04-01"),
-    _reasoner("gpt-5.4-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
-    _reasoner("gpt-5.3-codex", ("low", "medium", "high", "xhigh"), retires="2027-04-01", dialect=_RESPONSES),
-    _reasoner("gpt-5.3-codex-spark", ("low", "medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.4-pro", ("medium", "high", "xhigh")),
+    _reasoner("gpt-5.3-codex", ("low", "medium", "high", "xhigh"), retires="2027-04-01"),
+    _reasoner("gpt-5.3-codex-spark", ("low", "medium", "high", "xhigh")),
     _reasoner("gpt-5.2", _WIDE),
-    _reasoner("gpt-5.2-pro", ("medium", "high", "xhigh"), dialect=_RESPONSES),
+    _reasoner("gpt-5.2-pro", ("medium", "high", "xhigh")),
     _reasoner("gpt-5.1", _SWITCHED, retires="2027-04-01"),
     _reasoner("gpt-5", _FIRST, retires="2026-12-11", successor="gpt-5.6-sol"),
     _reasoner("gpt-5-mini", _FIRST, retires="2026-12-11", successor="gpt-5.6-terra"),
     _reasoner("gpt-5-nano", _FIRST, retires="2026-12-11", successor="gpt-5.6-luna"),
-    _reasoner("gpt-5-pro", ("high",), retires="2026-12-11", successor="gpt-5.6-sol", dialect=_RESPONSES),
+    _reasoner("gpt-5-pro", ("high",), retires="2026-12-11", successor="gpt-5.6-sol"),
     _reasoner("o3", ("low", "medium", "high"), retires="2026-12-11", successor="gpt-5.6-sol"),
-    _reasoner("o3-pro", ("low", "medium", "high"), retires="2026-12-11", successor="gpt-5.6-sol", dialect=_RESPONSES),
+    _reasoner("o3-pro", ("low", "medium", "high"), retires="2026-12-11", successor="gpt-5.6-sol"),
     _ending("gpt-4.1", "2027-01-14", "gpt-6-luna"),
     _ending("gpt-4.1-mini", "2027-01-14", "gpt-6-luna"),
     _ending("gpt-4o", "2027-01-14", "gpt-6-luna"),

@@ -7,19 +7,22 @@ Quirks are derived provider ← model row ← caller.
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib
 import os
+import pkgutil
 from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+import polyvox.dialects
 from polyvox.auth.keys import Auth, CallableAuth, KeyAuth, NoAuth
 from polyvox.dialects.base import Dialect
 from polyvox.errors import ConfigError, UnsupportedError
 from polyvox.providers.base import Endpoint, Provider
-from polyvox.registry.config import Config, ProviderConfig
+from polyvox.registry.config import Config, ModelOverride, ProviderConfig
 from polyvox.registry.models import ModelRegistry
 from polyvox.registry.providers import ProviderRegistry
 from polyvox.registry.retirement import Today, warn_of_retirement
@@ -56,6 +59,12 @@ class Target(Struct, frozen=True, kw_only=True):
         return f"{self.provider}/{self.model}"
 
 
+@functools.cache
+def dialect_names() -> tuple[str, ...]:
+    """Return the name of every dialect."""
+    return tuple(found.name for found in pkgutil.iter_modules(polyvox.dialects.__path__) if found.ispkg)
+
+
 def find_dialect(name: str) -> Dialect:
     """Return the dialect of that name. Raises `ConfigError` where there is none."""
     module_name = f"polyvox.dialects.{name}"
@@ -64,7 +73,7 @@ def find_dialect(name: str) -> Dialect:
     except ModuleNotFoundError as error:
         if error.name not in {module_name, f"{module_name}.dialect"}:
             raise
-        raise ConfigError(f"no dialect {name!r}; there is 'openai' (Chat Completions)") from None
+        raise ConfigError(f"no dialect {name!r}; there are {', '.join(dialect_names())}") from None
     dialect = getattr(module, name.upper())
     assert isinstance(dialect, Dialect)
     return dialect
@@ -146,8 +155,10 @@ class Registry:
         endpoint = page.operations.get(operation)
         if endpoint is None:
             raise UnsupportedError(f"{page.title} offers no {operation}", provider=provider_name, model=model)
-        chosen = dialect or given.dialect or (row.dialect if row else None)
+        override = self.config.models.get(f"{provider_name}/{model}") or ModelOverride()
+        chosen = dialect or override.dialect or given.dialect or (row.dialect if row else None)
         written_for = (row.dialect if row else None) or endpoint.dialect
+        usual, block = endpoint.dialect, f"[providers.{provider_name}]"
         if chosen and chosen != endpoint.dialect:
             endpoint = Endpoint(chosen)
         base_url = self._base_url(page, given)
@@ -160,26 +171,43 @@ class Registry:
             model=model,
             dialect=spoken,
             endpoint=endpoint,
-            quirks=self._quirks(spoken, page, row, given, written_for),
+            quirks=_quirks(
+                spoken,
+                (
+                    page.quirks.get(spoken.name, {}),
+                    _facts(row, frozenset(spoken.quirks.__struct_fields__)),
+                    row.quirks if row and spoken.name == written_for else {},
+                    _own_quirks(spoken, _for_dialect(spoken, given.quirks, f"{block} quirks"), usual),
+                    _facts(override, frozenset(spoken.quirks.__struct_fields__)),
+                    override.quirks if spoken.name == written_for else {},
+                ),
+            ),
             base_url=base_url.rstrip("/"),
             headers={**page.headers, **_environment_headers(page), **given.headers},
             auth=self._auth(provider_name, model, page, given),
             io=page.io,
             emulate=(*page.emulate, *(row.emulate if row else ())),
             timeout=given.timeout or self.config.timeout,
-            options=given.options,
+            options=_for_dialect(spoken, given.options, f"{block} options"),
             row=row,
             telemetry_name=page.telemetry_name,
         )
 
     @staticmethod
     def _base_url(page: Provider, given: ProviderConfig) -> str | None:
-        if given.base_url:
-            return given.base_url
-        for variable in page.base_url_env:
-            if os.environ.get(variable, "").strip():
-                return os.environ[variable].strip()
-        return page.base_url
+        named = [os.environ.get(variable, "").strip() for variable in page.base_url_env]
+        found = given.base_url or next((address for address in named if address), page.base_url)
+        if found is None or not page.base_path:
+            return found
+        found = found.rstrip("/")
+        # Who copies the whole address has said the path already, or its beginning.
+        parts = page.base_path.split("/")[1:]
+        for count in range(len(parts), 0, -1):
+            said = "/" + "/".join(parts[:count])
+            if found.endswith(said):
+                found = found.removesuffix(said)
+                break
+        return found + page.base_path
 
     def _auth(self, name: str, model: str, page: Provider, given: ProviderConfig) -> Auth:
         if given.auth is not None:
@@ -199,38 +227,55 @@ class Registry:
             model=model,
         )
 
-    @staticmethod
-    def _quirks(
-        dialect: Dialect, page: Provider, row: ModelConfig | None, given: ProviderConfig, written_for: str
-    ) -> Any:
-        # A row's own quirks are words of the wire that it was written for; its facts hold on any.
-        knobs: dict[str, Any] = {}
-        settings: dict[str, Any] = {}
-        known = frozenset(dialect.quirks.__struct_fields__)
-        layers = (
-            page.quirks.get(dialect.name, {}),
-            _knobs_of(row, known) if row else {},
-            row.quirks if row and dialect.name == written_for else {},
-            given.quirks,
-        )
-        for layer in layers:
-            knobs.update(layer)
-            settings.update(layer.get("settings", {}))
-        settings.update(row.settings if row else {})
-        if settings:
-            knobs["settings"] = settings
-        for unknown in sorted(knobs.keys() - known):
-            raise ConfigError(f"no quirk {unknown!r} of {dialect.name}; there are {', '.join(sorted(known))}")
-        try:
-            return msgspec.convert(knobs, dialect.quirks)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"a quirk of {dialect.name} has a wrong value: {error}") from None
+
+def _quirks(dialect: Dialect, layers: tuple[Mapping[str, Any], ...]) -> Any:
+    """Return the dialect's quirks as the layers say, the last one winning; of the settings, each by itself."""
+    known = dialect.quirks.__struct_fields__
+    knobs: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+    for layer in layers:
+        knobs.update(layer)
+        settings.update(layer.get("settings", {}))
+    if settings:
+        knobs["settings"] = settings
+    for unknown in sorted(knobs.keys() - set(known)):
+        raise ConfigError(f"no quirk {unknown!r} of {dialect.name}; there are {', '.join(sorted(known))}")
+    try:
+        return msgspec.convert(knobs, dialect.quirks)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"a quirk of {dialect.name} has a wrong value: {error}") from None
 
 
-def _knobs_of(row: ModelConfig, known: Container[str]) -> dict[str, Any]:
-    """Return what a row's facts say to the knobs that its dialect has for them."""
+def _facts(row: ModelConfig | ModelOverride | None, known: Container[str]) -> dict[str, Any]:
+    """Return what a row's facts say to the knobs that a dialect has for them: on any wire, they hold."""
+    if row is None:
+        return {}
     facts = {"default_max_tokens": row.output_tokens, "efforts": row.efforts, "reasoning_efforts": row.efforts}
-    return {knob: fact for knob, fact in facts.items() if knob in known and fact is not None}
+    return {knob: fact for knob, fact in facts.items() if knob in known and fact is not None} | {
+        "settings": row.settings
+    }
+
+
+def _own_quirks(dialect: Dialect, said: Mapping[str, Any], usual: str) -> dict[str, Any]:
+    """Return the quirks that a provider's block gives this wire.
+
+    A word of the provider's usual wire that this one does not have is no mistake: it is said of other models.
+    """
+    elsewhere = () if dialect.name == usual else find_dialect(usual).quirks.__struct_fields__
+    known = dialect.quirks.__struct_fields__
+    return {word: value for word, value in said.items() if word in known or word not in elsewhere}
+
+
+def _for_dialect(dialect: Dialect, said: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what a block says to this wire: a block in it that is named after a wire is for that one alone."""
+    if not said:
+        return {}
+    names = dialect_names()
+    for name, block in said.items():
+        if name in names and not isinstance(block, dict):
+            raise ConfigError(f"{where}: {name!r} is a wire: give a table of what is said on it")
+    own: dict[str, Any] = said.get(dialect.name, {})
+    return {**{word: value for word, value in said.items() if word not in names}, **own}
 
 
 def _environment_headers(page: Provider) -> dict[str, str]:
