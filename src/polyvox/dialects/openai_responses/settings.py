@@ -181,7 +181,7 @@ def decode_settings(body: JSONObject, facts: dict[str, Any], spelled: list[str])
     cache = _decode_cache(body)
     if cache != PromptCache():
         facts["prompt_cache"] = cache
-    known |= {"prompt_cache_key", "prompt_cache_options", "include"}
+    known |= {"prompt_cache_key", "prompt_cache_options", "include", "top_logprobs"}
     _decode_include(body, facts, options)
     return known, options
 

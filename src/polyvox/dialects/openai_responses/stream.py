@@ -56,6 +56,8 @@ _ENDS: Final = (
     "response.cancelled",
     "response.done",
 )
+# What an end says of an answer that does not say its own status.
+_STATUSES: Final = {"response.incomplete": "incomplete", "response.cancelled": "cancelled"}
 _BEGINNINGS: Final = ("response.created", "response.queued", "response.in_progress")
 
 
@@ -94,7 +96,7 @@ class StreamDecoder:
         """Return the events that this frame brings. Raises the `ProviderError` that it may hold."""
         try:
             event = _decode_event(frame.data)
-        except ValueError:
+        except (ValueError, RecursionError):
             if frame.data.strip() == b"[DONE]":
                 self._done = True
                 return []
@@ -154,8 +156,11 @@ class StreamDecoder:
                 self._feed_part(event, ("summary", event.summary_index or 0), part, events)
             case "response.output_text.annotation.added":
                 self._feed_annotation(event, held, events)
+            case "response.failed":
+                raise_failure(response)
+                raise_failure({**held, "status": "failed"})
             case _ if kind in _ENDS:
-                self._end(response, events)
+                self._end({"status": _STATUSES.get(kind), **response}, events)
             case _ if kind in _BEGINNINGS:
                 raise_failure(response)
                 if self._done:
@@ -260,7 +265,7 @@ class StreamDecoder:
                     reader = self._add(wire.StreamEvent(output_index=at), item, events)
                 self._end_item(reader, item, events)
         self._take_usage(response, events)
-        self._envelope = response or self._envelope
+        self._envelope = response if len(response) > 1 else {**self._envelope, "status": response.get("status")}
         self._done = self._ended = True
 
     def _match(self, at: int, item: JSONObject) -> ItemReader | None:
