@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polyvox.testing.cassette import CassetteError as CassetteError
-    from polyvox.testing.catalogue import Entry as Entry
-    from polyvox.testing.catalogue import catalogue as catalogue
     from polyvox.testing.connection import Received as Received
+    from polyvox.testing.entries import Entry as Entry
+    from polyvox.testing.entries import catalogue as catalogue
     from polyvox.testing.faults import BadGzip as BadGzip
     from polyvox.testing.faults import BillingExhausted as BillingExhausted
     from polyvox.testing.faults import CloseDelimited as CloseDelimited
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
 
 _HOMES: dict[str, tuple[str, ...]] = {
     "cassette": ("CassetteError",),
-    "catalogue": ("Entry", "catalogue"),
     "connection": ("Received",),
+    "entries": ("Entry", "catalogue"),
     "faults": (
         "BadGzip",
         "BillingExhausted",

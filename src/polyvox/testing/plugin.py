@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 if TYPE_CHECKING:
-    from polyvox.testing.recording import Cassette
+    from polyvox.testing.recording import Cassette, Mode
 
 _NO_NAME = re.compile(r"[^\w\-.\[\]=+]+")
 
@@ -41,7 +41,7 @@ def polyvox_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     name = _NO_NAME.sub("_", request.node.name)
     path = request.path.parent / "cassettes" / f"{request.path.stem}.{name}.json"
     failures = request.session.testsfailed
-    with Cassette(path, request.config.getoption("--polyvox-record")) as cassette:
+    with Cassette(path, cast("Mode", request.config.getoption("--polyvox-record"))) as cassette:
         # A call recorded with whatever key is played with none: tests need no keys.
         yield cassette
         if request.session.testsfailed != failures:

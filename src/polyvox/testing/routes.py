@@ -1,16 +1,21 @@
 """Which wire is spoken at which path, and an answer of ours said in it, frame by frame.
 
-The rule: nothing here knows a wire's JSON; each dialect's own server half reads the request and writes the answer.
+The rule: nothing here knows a wire's JSON; each dialect's own client half says its path, and its own server half reads
+the request and writes the answer. A dialect that there is, is spoken.
 """
 
 from __future__ import annotations
 
+import pkgutil
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from msgspec import Struct, structs
 
+from polyvox import dialects
 from polyvox.dialects.base import Dialect
 from polyvox.errors import BadRequestError, ConfigError, PolyvoxError
 from polyvox.registry.target import find_dialect
@@ -18,6 +23,7 @@ from polyvox.testing.reply import Kind, Piece, Reply
 from polyvox.types.events import Event, ReasoningDelta, StreamEnd, TextDelta, ToolCallDelta
 from polyvox.types.fold import unfold
 from polyvox.types.generate import Finish, GenerateRequest, GenerateResponse
+from polyvox.types.messages import user
 from polyvox.types.parts import TextPart
 from polyvox.types.usage import Usage
 
@@ -33,25 +39,46 @@ _CONTENT_TYPES: Final = {
 
 
 class Route(Struct, frozen=True):
-    """The path of a wire. `prefix` is what a client's base URL ends with; `error_event` names its error frames."""
+    """The path of a wire, whole and streamed: one pattern where the body says which.
+
+    `prefix` is what a client's base URL ends with; `error_event` names its error frames.
+    """
 
     dialect: str
     path: re.Pattern[str]
+    stream_path: re.Pattern[str]
     prefix: str = ""
     error_event: str | None = None
 
 
-ROUTES: Final = (
-    Route("openai", re.compile(r"(?:/v1)?/chat/completions"), "/v1"),
-    Route("anthropic", re.compile(r"(?:/v1)?/messages"), error_event="error"),
-    Route("openai_responses", re.compile(r"(?:/v1)?/responses"), "/v1", error_event="error"),
-    Route(
-        "gemini",
-        re.compile(r"(?:/v1(?:alpha|beta)?)?/models/(?P<model>[^/:]+):(?P<verb>(?:stream)?[gG]enerateContent)"),
-        "/v1beta",
-    ),
-    Route("ollama", re.compile(r"/api/chat")),
-)
+_PROBE: Final = GenerateRequest(model="probe-model", messages=(user("Hi"),))
+_VERSION: Final = re.compile(r"/v\d+(?:alpha|beta)?(?=/)")
+# Base URLs that end with a version, since the official SDKs' do.
+_PREFIXES: Final = {"openai": "/v1", "openai_responses": "/v1", "gemini": "/v1beta"}
+_ERROR_EVENTS: Final = {"anthropic": "error", "openai_responses": "error"}
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(module.name for module in pkgutil.iter_modules(dialects.__path__) if module.ispkg)
+
+
+@cache
+def _route(name: str) -> Route:
+    """Return the route of a dialect, as its own encoder says it. Raises `ConfigError` where there is none."""
+    dialect = find_dialect(name)
+    paths = [
+        dialect.generate.encode_request(_PROBE, dialect.quirks(), stream=stream).path.partition("?")[0]
+        for stream in (False, True)
+    ]
+    prefix = "" if _VERSION.match(paths[0]) else _PREFIXES.get(name, "")
+    return Route(name, _pattern(paths[0]), _pattern(paths[1]), prefix, _ERROR_EVENTS.get(name))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """Return the pattern of a path: the version may be there or not, and the model is whatever is asked for."""
+    rest = re.escape(_VERSION.sub("", path, count=1)).replace(re.escape(_PROBE.model), "(?P<model>.+)")
+    return re.compile(f"(?:{_VERSION.pattern})?{rest}")
 
 
 class Question(Struct, frozen=True):
@@ -64,43 +91,43 @@ class Question(Struct, frozen=True):
 
 
 def route_of(name: str) -> Route:
-    """Return the route of a dialect. Raises `ConfigError` where the server has none."""
-    for route in ROUTES:
-        if route.dialect == name:
-            find_dialect(name)
-            return route
-    raise ConfigError(f"no route for {name!r}; there are {', '.join(spoken())}")
+    """Return the route of a dialect. Raises `ConfigError` where there is no such dialect."""
+    if name not in spoken():
+        raise ConfigError(f"no route for {name!r}; there are {', '.join(spoken())}")
+    return _route(name)
 
 
 def spoken() -> tuple[str, ...]:
-    """Return the dialects that the server speaks."""
-    return tuple(route.dialect for route in ROUTES if _dialect(route) is not None)
+    """Return the dialects that the server speaks: all that there are."""
+    return tuple(name for name in _names() if _is_there(name))
 
 
-def _dialect(route: Route) -> Dialect | None:
+def _is_there(name: str) -> bool:
     try:
-        return find_dialect(route.dialect)
+        _route(name)
     except ConfigError:
-        return None
+        return False
+    return True
 
 
 def understand(method: str, path: str, body: bytes) -> Question | Reply:
     """Return what a request asks, or the reply that refuses it."""
-    for route in ROUTES:
-        match = route.path.fullmatch(path)
-        dialect = _dialect(route) if match is not None and method == "POST" else None
-        if match is None or dialect is None:
+    for name in spoken() if method == "POST" else ():
+        route, dialect = _route(name), find_dialect(name)
+        match, streamed_match = route.path.fullmatch(path), route.stream_path.fullmatch(path)
+        found = match or streamed_match
+        if found is None:
             continue
-        named = match.groupdict()
         try:
             request, stream = dialect.generate.decode_request(body)
         except PolyvoxError as error:
             refused = BadRequestError(error.message)
             status, said = dialect.encode_error(refused)
             return _json_reply(status, said, path)
-        if "model" in named:
-            request = structs.replace(request, model=named["model"])
-            stream = named["verb"].startswith("stream")
+        if model := found.groupdict().get("model"):
+            request = structs.replace(request, model=unquote(model))
+        if route.path != route.stream_path:
+            stream = match is None
         return Question(route, dialect, request, stream)
     return _json_reply(404, b'{"error":{"message":"no such path","type":"invalid_request_error"}}', path)
 
@@ -145,20 +172,19 @@ def _response(request: GenerateRequest, answer: Answer, number: int) -> Generate
 def _frames(question: Question, response: GenerateResponse[Any]) -> tuple[Piece, ...]:
     encoder = question.dialect.generate.stream_encoder(question.request)
     pieces: list[Piece] = []
+    framing = question.dialect.generate.framing
     for event in streamed(response):
         kind: Kind = "finish" if isinstance(event, StreamEnd) else "event"
-        pieces += _apart(encoder.feed([event]), kind)
-    return (*pieces, *_apart(encoder.close(), "end"))
+        pieces += _apart(encoder.feed([event]), kind, framing)
+    return (*pieces, *_apart(encoder.close(), "end", framing))
 
 
-def _apart(frames: Sequence[bytes], kind: Kind) -> list[Piece]:
+def _apart(frames: Sequence[bytes], kind: Kind, framing: str) -> list[Piece]:
     """Return each frame by itself: an encoder may write several at once."""
-    ends = (b"\n\n", b"\n")
-    pieces = []
-    for data in frames:
-        end = ends[0] if ends[0] in data else ends[1]
-        pieces += [Piece(part + end, kind) for part in data.split(end) if part]
-    return pieces
+    end = {"sse": b"\n\n", "ndjson": b"\n"}.get(framing)
+    if end is None:
+        return [Piece(data, kind) for data in frames]
+    return [Piece(part + end, kind) for data in frames for part in data.split(end) if part]
 
 
 def streamed(response: GenerateResponse[Any]) -> list[Event]:

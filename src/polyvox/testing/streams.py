@@ -133,6 +133,12 @@ def _played(steps: list[Step], target: Target) -> Call:
 
 async def _play(step: Step, writer: _Writer, context: Context) -> list[Event]:
     context.cancel.check()
+    if callable(step):
+        waiting = step()
+        if inspect.isawaitable(waiting):
+            await waiting
+        context.cancel.check()
+        return []
     match step:
         case str():
             return writer.text(step)
@@ -142,11 +148,6 @@ async def _play(step: Step, writer: _Writer, context: Context) -> list[Event]:
             raise step
         case list():
             return writer.events(step)
-        case _ if callable(step):
-            waiting = step()
-            if inspect.isawaitable(waiting):
-                await waiting
-            context.cancel.check()
         case _:
             return writer.events([step])
     return []
