@@ -7,11 +7,11 @@ for is an `OpaquePart`. What the provider's own tools did is an executed `ToolCa
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.gemini.fields import DIALECT, SIGNATURE, is_made, kept, make_id, marked, own, text_of
-from polyvox.dialects.gemini.files import decode_file
+from polyvox.dialects.gemini.files import decode_file, encode_file
 from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.parts import FilePart, OpaquePart, Part, ReasoningPart, TextPart, ToolCall, ToolResult
@@ -114,9 +114,9 @@ def decode_part(block: JSONObject, calls: Calls, arguments: str | None = None) -
                 return ToolCall(name, tool, said, executed=True, meta={DIALECT: block})
             case "toolResponse":
                 tool = text_of(held, "toolType")
-                found = held.get("response")
-                content = (TextPart(json.encode(found).decode()),) if found is not None else ()
-                return ToolResult(calls.answered(text_of(held, "id"), tool), tool, content, meta={DIALECT: block})
+                parts, failed = decode_outcome({"response": held.get("response")})
+                name = calls.answered(text_of(held, "id"), tool)
+                return ToolResult(name, tool, parts, failed, meta={DIALECT: block})
     return _opaque(block)
 
 
@@ -147,8 +147,10 @@ def _decode_response(block: JSONObject, held: JSONObject, calls: Calls) -> ToolR
     call = calls.answered(text_of(held, "id"), name)
     content, failed = decode_outcome(held)
     meta = _meta(block, "functionResponse", held, _RESPONSE)
-    if encode_outcome(content, failed) != {key: held[key] for key in ("response", "parts") if key in held}:
-        kept_so = {key: held[key] for key in ("response", "parts") if key in held}
+    files = [encode_file(part, None) for part in content if isinstance(part, FilePart)]
+    said = encode_outcome(content, failed, files)
+    kept_so = {key: held[key] for key in ("response", "parts") if key in held and said.get(key) != held[key]}
+    if kept_so:
         meta = {DIALECT: {**own(meta), "functionResponse": {**own(meta).get("functionResponse", {}), **kept_so}}}
     return ToolResult(call, name, content, failed, meta)
 
@@ -259,7 +261,8 @@ def encode_executed_result(result: ToolResult) -> JSONObject | None:
     block = marked({}, result.meta)
     was = decode_part(block, Calls())
     if isinstance(was, ToolResult) and was.content != result.content:
-        said: Any = {"output": result.text} if kind == "codeExecutionResult" else {"response": {"output": result.text}}
+        code = kind == "codeExecutionResult"
+        said = {"output": result.text} if code else encode_outcome(result.content, result.is_error)
         block[kind] = {**block[kind], **said}
     return block
 

@@ -141,7 +141,7 @@ def _encode_told(part: Part, encoding: Encoding) -> Iterator[JSONObject]:
             elif part.text:
                 encoding.note("dropped", "messages", "reasoning outside an assistant message is not sent")
         case OpaquePart():
-            yield _encode_opaque(part)
+            yield from _encode_opaque(part)
         case ToolResult():
             raise UnsupportedError(f"the result of {part.name!r} stands in a message that is not a tool's")
         case ToolCall():
@@ -156,11 +156,13 @@ def _encode_text(part: TextPart) -> Iterator[JSONObject]:
         yield encode_text(part)
 
 
-def _encode_opaque(part: OpaquePart) -> JSONObject:
+def _encode_opaque(part: OpaquePart) -> Iterator[JSONObject]:
+    """Say a part of a kind that we do not know. One of this wire that holds nothing would be refused."""
     block = encode_opaque(part)
-    if block is None:
+    if block is not None:
+        yield block
+    elif DIALECT not in part.meta:
         raise UnsupportedError(f"a part of kind {part.kind!r} cannot be said on the Gemini wire")
-    return block
 
 
 def _encode_answered(part: Part, encoding: Encoding) -> Iterator[JSONObject]:
@@ -181,7 +183,7 @@ def _encode_answered(part: Part, encoding: Encoding) -> Iterator[JSONObject]:
         case SourcePart():
             encoding.note("dropped", "messages", "search results beside a text are not sent back")
         case OpaquePart():
-            yield _encode_opaque(part)
+            yield from _encode_opaque(part)
         case _:
             assert_never(part)
 
@@ -228,7 +230,7 @@ def _encode_result(
     texts: list[Part] = []
     files: list[JSONObject] = []
     for part in result.content:
-        if isinstance(part, FilePart) or (isinstance(part, OpaquePart) and own(part.meta)):
+        if _is_file(part):
             files += _encode_told(part, encoding)
         else:
             texts += (TextPart(block["text"]) for block in _encode_told(part, encoding))
@@ -240,15 +242,24 @@ def _encode_result(
     return with_more("functionResponse", said, _unchanged_meta(result))
 
 
+def _is_file(part: Part) -> bool:
+    """Tell whether a part of a result is sent among its files, not in its response."""
+    return isinstance(part, FilePart) or (isinstance(part, OpaquePart) and bool(own(part.meta)))
+
+
 def _unchanged_meta(result: ToolResult) -> dict[str, JSONObject]:
     """Return a result's meta, less what it keeps of the response where that says something else by now."""
     marks = own(result.meta)
     held = marks.get("functionResponse")
-    if not isinstance(held, dict) or not ("response" in held or "parts" in held):
+    if not isinstance(held, dict):
         return result.meta
-    if decode_outcome(held) == (result.content, result.is_error):
-        return result.meta
-    left = {name: value for name, value in held.items() if name not in ("response", "parts")}
+    left = dict(held)
+    texts = tuple(part for part in result.content if not _is_file(part))
+    if "response" in held and decode_outcome({"response": held["response"]}) != (texts, result.is_error):
+        del left["response"]
+    files = tuple(part for part in result.content if _is_file(part))
+    if "parts" in held and decode_outcome({"parts": held["parts"]})[0] != files:
+        del left["parts"]
     return {DIALECT: {**marks, "functionResponse": left}}
 
 
