@@ -59,7 +59,8 @@ class OpenAIQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     reasoning_efforts: tuple[str, ...] | None = None
     """The steps of the ladder that are accepted; another is clamped to the nearest. `None`: all. `()`: no steps at all,
-    only on and off. DeepSeek: `("low", "high", "max")`; Groq: `("none", "low", "medium", "high")`."""
+    with `thinking` only on and off. `("none",)`: it can only be told to leave off (Qwen 3 at Groq). DeepSeek:
+    `("low", "high", "max")`; Groq: `("none", "low", "medium", "high")`."""
 
     reasoning_field: ReasoningField | None = None
     """Where an assistant message's reasoning goes back. `None`: where it came from. `reasoning_content`: DeepSeek,

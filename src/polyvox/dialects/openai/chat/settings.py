@@ -125,6 +125,8 @@ def _encode_reasoning(reasoning: Reasoning, encoding: Encoding, body: JSONObject
         elif reasoning not in ("none", 0):
             encoding.note("clamped", "reasoning", f"{reasoning}: this service knows on and off, or a budget in tokens")
         return
+    if form != "thinking" and not _has_a_step(reasoning, encoding):
+        return
     effort = _effort(reasoning, encoding)
     if form == "thinking":
         body["thinking"] = {"type": "disabled" if effort == "none" else "enabled"}
@@ -137,6 +139,15 @@ def _encode_reasoning(reasoning: Reasoning, encoding: Encoding, body: JSONObject
         body["reasoning"] = {"effort": effort}
     else:
         body["reasoning_effort"] = effort
+
+
+def _has_a_step(reasoning: Reasoning, encoding: Encoding) -> bool:
+    """Tell whether there is a step to send: a model may take none at all, or only be told to leave off."""
+    efforts = encoding.quirks.reasoning_efforts
+    if efforts == () or (efforts == ("none",) and reasoning not in ("none", 0)):
+        encoding.note("dropped", "reasoning", f"{reasoning}: this model has no steps, it thinks as much as it likes")
+        return False
+    return True
 
 
 def _effort(reasoning: Reasoning, encoding: Encoding) -> str:
