@@ -151,7 +151,8 @@ SOURCES = {
     "azure": Source(
         "azure",
         None,
-        drop=rf"{OTHER}|^gpt-3|^gpt-4($|-)|^o1|phi-|-chat$|-codex|codex-mini|llama-3|codestral|command-r|mistral-(2|l|m|n|s)"
+        # Claude is there on a wire of its own.
+        drop=rf"{OTHER}|claude|^gpt-3|^gpt-4($|-)|^o1|phi-|-chat$|-codex|codex-mini|llama-3|codestral|command-r|mistral-(2|l|m|n|s)"
         r"|ministral|mai-|router|embed",
         since="2024-05",
         twin="openai",

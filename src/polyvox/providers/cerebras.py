@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.types.models import ModelConfig
 
 PROVIDER = Provider(
     name="cerebras",
@@ -21,3 +22,5 @@ PROVIDER = Provider(
     },
     links={"keys": "https://cloud.cerebras.ai", "models": "https://inference-docs.cerebras.ai/models/overview"},
 )
+
+MODELS = (ModelConfig(id="gpt-oss-120b", provider="cerebras", efforts=("low", "medium", "high")),)

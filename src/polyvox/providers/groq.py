@@ -32,8 +32,18 @@ PROVIDER = Provider(
     links={"keys": "https://console.groq.com/keys", "models": "https://console.groq.com/docs/models"},
 )
 
-# https://console.groq.com/docs/reasoning: the steps are those of each model.
+# https://console.groq.com/docs/reasoning: the steps are those of each model. Compound takes none, and Qwen 3 can only
+# be told to leave off.
+_EFFORTS: dict[str, tuple[str, ...]] = {
+    "openai/gpt-oss-120b": ("low", "medium", "high"),
+    "openai/gpt-oss-20b": ("low", "medium", "high"),
+    "qwen/qwen3.8-27b": ("low", "medium", "high"),
+    "qwen/qwen3-32b": ("none",),
+    "groq/compound": (),
+    "groq/compound-mini": (),
+}
+
 MODELS = tuple(
-    ModelConfig(id=name, provider="groq", efforts=("low", "medium", "high"))
-    for name in ("openai/gpt-oss-120b", "openai/gpt-oss-20b", "qwen/qwen3.8-27b")
+    ModelConfig(id=name, provider="groq", home=name.startswith("groq/"), efforts=efforts)
+    for name, efforts in _EFFORTS.items()
 )
