@@ -18,34 +18,13 @@ from polyvox.dialects.gemini.arguments import PartialArguments
 from polyvox.dialects.gemini.blocks import Calls, decode_part, is_sound_piece
 from polyvox.dialects.gemini.fields import own
 from polyvox.dialects.gemini.finishes import decode_finish
-from polyvox.dialects.gemini.sources import CITATIONS, GROUNDING, decode_sources
+from polyvox.dialects.gemini.sources import CITATIONS, GROUNDING, Text, decode_sources
 from polyvox.types.events import Event, FileDelta, ReasoningDelta, SourceDelta, TextDelta, ToolCallDelta
 from polyvox.types.generate import Finish
 from polyvox.types.parts import FilePart, Meta, Part, ReasoningPart, SourcePart, TextPart, TokenLogprob, ToolCall
 
 LOGPROBS: Final = "logprobsResult"
 _FIELDS: Final = frozenset({"content", "finishReason", "index"})
-_BLOCK: Final = 512
-"""So many pieces of text are joined at once."""
-
-
-class _Text:
-    """The text of a part so far, for its sources."""
-
-    __slots__ = ("_blocks", "_pieces")
-
-    def __init__(self) -> None:
-        self._blocks: list[str] = []
-        self._pieces: list[str] = []
-
-    def write(self, text: str) -> None:
-        self._pieces.append(text)
-        if len(self._pieces) >= _BLOCK:
-            self._blocks.append("".join(self._pieces))
-            self._pieces.clear()
-
-    def __str__(self) -> str:
-        return "".join([*self._blocks, *self._pieces])
 
 
 class CandidateReader:
@@ -75,7 +54,7 @@ class CandidateReader:
         self.thought: int | None = None  # likewise
         self._open: int | None = None  # a text that has all its words, and may still get sources
         self._sound: tuple[int, str] | None = None
-        self._texts: dict[int, _Text] = {}
+        self._texts: dict[int, Text] = {}
         self._shut: set[int] = set()  # texts that have ended
         self._metas: dict[int, Meta] = {}  # of parts that are open
         self._calls = Calls(answer)
@@ -187,7 +166,7 @@ class CandidateReader:
                 return
             self._end_open(events)
             index = self._start(TextPart("", meta=part.meta), events)
-            self._texts[index] = _Text()
+            self._texts[index] = Text()
         text = self.parts.join(index, part.text)
         if text or tokens:
             self._texts[index].write(text)

@@ -42,7 +42,7 @@ def encode_file(part: FilePart, encoding: Encoding | None) -> JSONObject:
             media_type = _told(part)
             if media_type is not None:
                 said["mimeType"] = media_type
-            said["fileUri"] = _address(part.data, quirks)
+            said["fileUri"] = _address(part.data, quirks, refuse=encoding is not None)
     if part.name is not None:
         if quirks.file_names:
             said["displayName"] = part.name
@@ -70,10 +70,10 @@ def _told(part: FilePart) -> str | None:
     return media_type_of_name(part.data.url) if isinstance(part.data, Url) else None
 
 
-def _address(data: Url | FileId, quirks: GeminiQuirks) -> str:
+def _address(data: Url | FileId, quirks: GeminiQuirks, *, refuse: bool) -> str:
     if isinstance(data, Url):
         return data.url
-    if "://" in data.id:
+    if "://" in data.id or not refuse:
         return data.id
     if not data.id.startswith("files/"):
         raise UnsupportedError(f"the file {data.id!r} is not one of this provider's (files/…): give its bytes or a URL")

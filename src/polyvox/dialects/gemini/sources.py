@@ -21,6 +21,30 @@ _KINDS: Final = ("web", "retrievedContext", "maps", "image")
 _URLS: Final = ("uri", "sourceUri", "imageUri")
 
 
+_BLOCK: Final = 512
+"""So many pieces of text are joined at once."""
+
+
+class Text:
+    """The text of a part so far."""
+
+    __slots__ = ("_blocks", "_pieces")
+
+    def __init__(self) -> None:
+        self._blocks: list[str] = []
+        self._pieces: list[str] = []
+
+    def write(self, text: str) -> None:
+        """Take in a piece."""
+        self._pieces.append(text)
+        if len(self._pieces) >= _BLOCK:
+            self._blocks.append("".join(self._pieces))
+            self._pieces.clear()
+
+    def __str__(self) -> str:
+        return "".join([*self._blocks, *self._pieces])
+
+
 class Placed(NamedTuple):
     """A source, and the index of the part whose text it stands on."""
 
@@ -168,16 +192,16 @@ class Cited(NamedTuple):
     sources: Sequence[Source]
 
 
-def encode_sources(
-    metadata: Mapping[str, Any], cited: Sequence[Cited], loose: Sequence[SourcePart]
-) -> JSONObject | None:
-    """Return the grounding that says these sources; the metadata that came where they say the same already."""
-    given = metadata.get(GROUNDING)
+def encode_sources(metadata: JSONObject, cited: Sequence[Cited], loose: Sequence[SourcePart]) -> JSONObject:
+    """Return a candidate's metadata with the grounding that says these sources.
+
+    The metadata goes back as it came where it says the same already.
+    """
     told = decode_sources(metadata, {one.place: one.text for one in cited})
     if _same(told, cited, loose):
-        return given if isinstance(given, dict) else None
+        return metadata
     chunks: list[JSONObject] = []
-    places: dict[JSONKey, int] = {}
+    places: dict[tuple[str | None, ...], int] = {}
     supports: list[JSONObject] = []
     first = next((one.place for one in cited), 0)
     for one in cited:
@@ -189,16 +213,15 @@ def encode_sources(
             segment = _encode_segment(source, one, 0 if one.place == first else one.place)
             supports.append({"segment": segment, "groundingChunkIndices": [places[key]]})
     chunks.extend(_encode_chunk(part.url, part.title, part.text) for part in loose)
-    more = given if isinstance(given, dict) else {}
-    said = {name: value for name, value in more.items() if name not in ("groundingChunks", "groundingSupports")}
-    if chunks:
-        said["groundingChunks"] = chunks
-    if supports:
-        said["groundingSupports"] = supports
-    return said or None
-
-
-JSONKey = tuple[str | None, str | None, str | None]
+    given = metadata.get(GROUNDING)
+    grounding = dict(given) if isinstance(given, dict) else {}
+    for name, said in (("groundingChunks", chunks), ("groundingSupports", supports)):
+        grounding.pop(name, None)
+        if said:
+            grounding[name] = said
+    # Citations are told among the sources now: said twice they would be read twice.
+    others = {name: value for name, value in metadata.items() if name not in (GROUNDING, CITATIONS)}
+    return {**others, GROUNDING: grounding} if grounding else others
 
 
 def _same(told: Found, cited: Sequence[Cited], loose: Sequence[SourcePart]) -> bool:
