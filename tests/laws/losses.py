@@ -117,5 +117,14 @@ LOSSES: Final = {
         ),
         _lose_anthropic,
     ),
-    "openai_responses": Losses("openai-responses.md", (), _lose_openai_responses),
+    "openai_responses": Losses(
+        "openai-responses.md",
+        (
+            "whose `text` is lost, and whose place is 0 where it is not known",
+            "`alternatives`, an `OpaquePart` of another dialect",
+            "a finish of `pause` or `error` is `incomplete` with that word, and reads back as `other`",
+            "cached and reasoning tokens that are not known are 0",
+        ),
+        _lose_openai_responses,
+    ),
 }
