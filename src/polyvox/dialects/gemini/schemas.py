@@ -1,6 +1,6 @@
 """The wire's own kind of schema, a part of OpenAPI's, read as JSON Schema.
 
-The rule: what it says is said in JSON Schema's words; words that JSON Schema does not have stay as they are.
+The rule: what it says is said in JSON Schema's words; words that JSON Schema does not have stay, in camel case.
 https://ai.google.dev/api/caching#Schema
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from polyvox.dialects._reading import JSONObject
+from polyvox.dialects.gemini.spelling import camel
 
 # Enums may come as numbers. https://ai.google.dev/api/caching#Type
 _NUMBERS: Final = {1: "string", 2: "number", 3: "integer", 4: "boolean", 5: "array", 6: "object", 7: "null"}
@@ -18,7 +19,8 @@ _COUNTS: Final = ("minItems", "maxItems", "minLength", "maxLength", "minProperti
 
 def decode_schema(schema: JSONObject) -> JSONObject:
     """Return the schema in JSON Schema's words."""
-    read = {name: _decode_member(name, value) for name, value in schema.items() if name != "nullable"}
+    words = ((camel(name), value) for name, value in schema.items())
+    read = {word: _decode_member(word, value) for word, value in words if word != "nullable"}
     if schema.get("nullable") is True:
         kind = read.get("type")
         if isinstance(kind, str) and kind != "null":
@@ -42,7 +44,7 @@ def _decode_member(name: str, value: Any) -> Any:
             return decode_schema(value)
         case (("properties" | "$defs" | "defs"), dict()):
             return {name: decode_schema(inner) if isinstance(inner, dict) else inner for name, inner in value.items()}
-        case (("anyOf" | "any_of" | "oneOf" | "allOf" | "prefixItems"), list()):
+        case (("anyOf" | "oneOf" | "allOf" | "prefixItems"), list()):
             return [decode_schema(inner) if isinstance(inner, dict) else inner for inner in value]
         case _, str() if name in _COUNTS and value.isascii() and value.isdigit():
             return int(value)

@@ -139,7 +139,7 @@ def _decode_config(config: JSONObject, facts: dict[str, Any]) -> JSONObject:
     left = {name: value for name, value in config.items() if value is not None}
     for setting, member in MEMBERS.items():
         if member in left:
-            read: Callable[[object, str], Any] = read_whole if setting in _WHOLE else read_number
+            read: Callable[[object, str], Any] = _read_whole if setting in _WHOLE else read_number
             facts[setting] = read(left.pop(member), f"{CONFIG}.{member}")
     if "stopSequences" in left:
         facts["stop"] = read_texts(left.pop("stopSequences"), f"{CONFIG}.stopSequences")
@@ -160,6 +160,11 @@ def _decode_config(config: JSONObject, facts: dict[str, Any]) -> JSONObject:
     _decode_output(left, facts)
     _decode_audio(left, facts)
     return left
+
+
+def _read_whole(value: object, path: str) -> int:
+    """Return a whole number. `4.0` is one: Google's own SDK writes `topK` so."""
+    return read_whole(int(value) if isinstance(value, float) and value.is_integer() else value, path)
 
 
 def _decode_output(left: JSONObject, facts: dict[str, Any]) -> None:
