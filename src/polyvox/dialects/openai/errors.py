@@ -54,6 +54,7 @@ _CODES: Final[dict[str, type[ProviderError]]] = {
             "data_inspection_failed",
             "datainspectionfailed",
             "moderation_blocked",
+            "image_content_policy_violation",
             "moderation",
             "refusal",
         ),
@@ -84,7 +85,10 @@ _CODES: Final[dict[str, type[ProviderError]]] = {
     **dict.fromkeys(
         ("rate_limit_exceeded", "rate_limit_error", "resource_exhausted", "too_many_requests"), RateLimitError
     ),
-    **dict.fromkeys(("payload_too_large", "request_too_large", "string_too_long"), TooLargeError),
+    **dict.fromkeys(
+        ("payload_too_large", "request_too_large", "string_too_long", "image_too_large", "image_file_too_large"),
+        TooLargeError,
+    ),
     **dict.fromkeys(
         (
             "resource_unavailable",
@@ -147,7 +151,17 @@ _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
 )
 
 # What is said of a request under no status, in a stream.
-_CALLERS_FAULT: Final = frozenset({"invalid_request_error", "invalid_request", "bad_request", "badrequest"})
+# https://platform.openai.com/docs/api-reference/responses/object#responses/object-error
+_CALLERS_FAULT: Final = frozenset(
+    {
+        *("invalid_request_error", "invalid_request", "bad_request", "badrequest"),
+        *("invalid_value", "invalid_type", "missing_required_parameter", "unknown_parameter"),
+        *("unsupported_value", "unsupported_parameter", "unsupported_image_media_type"),
+        *("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode"),
+        *("image_too_small", "image_parse_error", "empty_image_file", "failed_to_download_image"),
+        *("image_file_not_found", "data_residency_mismatch"),
+    }
+)
 
 # Bad output of the model, not of the caller: another try may go well (Groq).
 _WORTH_ANOTHER_TRY: Final = frozenset({"tool_use_failed", "json_validate_failed"})
