@@ -79,7 +79,8 @@ class FaultServer:
         """Listen at a free port of 127.0.0.1. Raises `ConfigError` where it runs already."""
         if self._socket is not None:
             raise ConfigError("this FaultServer runs already")
-        self._socket = socket.socket()
+        # Named as TCP, or asyncio would not turn off the delay of small writes, and each answer would take 40 ms.
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
