@@ -26,7 +26,7 @@ from tests.loopback import (
 )
 
 from polyvox.cli.app import run_app
-from polyvox.cli.completion import complete_model
+from polyvox.cli.completion import complete_capability, complete_model
 from polyvox.io.local_files import installed_path
 
 KEY = "sk-canary-0123456789abcdef"
@@ -229,9 +229,28 @@ def test_providers_say_what_is_configured_and_never_the_key(lab: Any, capsys: An
 
 def test_models_are_listed_plain_and_as_json(lab: Any, capsys: Any) -> None:
     assert run_app(["models"]) == 0
-    assert "openai/gpt-5.5\tgpt\t" in capsys.readouterr().out
+    assert "openai/gpt-6.1-sol\tgpt, gpt-sol\t" in capsys.readouterr().out
     assert run_app(["models", "--provider", "local", "--json"]) == 0
     assert [row["id"] for row in json.loads(capsys.readouterr().out)] == ["smollm2-135m"]
+
+
+def test_models_are_looked_up_by_all_that_they_must_be_able_to_do(lab: Any, capsys: Any) -> None:
+    def ids(*words: str) -> set[str]:
+        given = [part for word in words for part in ("--capability", word)]
+        assert run_app(["models", "-p", "deepseek", "--json", *given]) == 0
+        return {row["id"] for row in json.loads(capsys.readouterr().out)}
+
+    assert ids("tools") == {"deepseek-flash", "deepseek-v4-pro"}
+    assert ids("tools", "vision") == {"deepseek-flash"}
+    assert ids("tools", "vision", "audio_output") == set()
+    assert run_app(["models", "-p", "deepseek", "-c", "audio_output"]) == 0
+    assert "no model is known to have audio_output" in capsys.readouterr().err
+
+
+def test_a_capability_that_is_no_word_is_told_with_what_was_meant(lab: Any, capsys: Any) -> None:
+    assert run_app(["models", "--capability", "tool"]) == 2
+    assert "no capability 'tool': did you mean 'tools'" in capsys.readouterr().err
+    assert complete_capability("vis") == ["vision"] and "tools" in complete_capability("t")
 
 
 def test_local_status_says_what_is_missing(lab: Any, capsys: Any, monkeypatch: Any, tmp_path: Path) -> None:
@@ -391,7 +410,7 @@ def test_models_show_the_configurations_own_names(lab: Any, capsys: Any, tmp_pat
     )
     assert run_app(["models"]) == 0
     shown = capsys.readouterr().out
-    assert "openai/gpt-5.5\tgpt, best\t" in shown and "lab/own\t\t1000\t" in shown
+    assert "openai/gpt-5.5\tbest\t" in shown and "lab/own\t\t1000\t" in shown
     assert run_app(["models", "-p", "openai_compatible"]) == 0
     assert "ask one by its full name" in capsys.readouterr().err
 

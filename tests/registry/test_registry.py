@@ -33,8 +33,8 @@ def test_a_bare_id_goes_to_its_makers_own_provider() -> None:
 def test_an_alias_of_a_row_and_one_of_the_callers_own() -> None:
     known = registry(aliases={"fast": "openai/gpt-5.4-nano"})
 
-    assert known.models.split("gpt") == ("openai", "gpt-5.5")
-    assert known.models.split("openai/gpt") == ("openai", "gpt-5.5")
+    assert known.models.split("gpt") == ("openai", "gpt-6.1-sol")
+    assert known.models.split("openai/gpt") == ("openai", "gpt-6.1-sol")
     assert known.models.split("fast") == ("openai", "gpt-5.4-nano")
 
 
@@ -200,5 +200,5 @@ def test_the_default_model_is_the_configured_one_then_a_configured_providers_the
 ) -> None:
     assert registry().default_model() == "local/smollm2-135m"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
-    assert registry().default_model() == "openai/gpt-5.5"
+    assert registry().default_model() == "openai/gpt-6.1-sol"
     assert registry(default_model="lab/m").default_model() == "lab/m"

@@ -25,6 +25,13 @@ def complete_model(incomplete: str) -> Iterable[str]:
     return sorted({name for name in names if name.startswith(incomplete)})
 
 
+def complete_capability(incomplete: str) -> Iterable[str]:
+    """Return the words that models can be looked up by, those that begin so."""
+    from polyvox.types.models import CAPABILITY_WORDS
+
+    return [word for word in CAPABILITY_WORDS if word.startswith(incomplete)]
+
+
 ModelName: TypeAlias = Annotated[
     str | None,
     typer.Option("-m", "--model", help="provider/model, an alias, or a bare id.", autocompletion=complete_model),

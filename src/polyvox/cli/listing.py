@@ -8,30 +8,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
+from polyvox.cli.completion import complete_capability
+
 if TYPE_CHECKING:
     from polyvox.client.clients import Client
-    from polyvox.types.models import ModelConfig
 
 
 def models(
     provider: Annotated[str | None, typer.Option("-p", "--provider", help="Only this provider's.")] = None,
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-c",
+            "--capability",
+            help="Only models that can do this: tools, reasoning, vision … Several times: all of it.",
+            autocompletion=complete_capability,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """List the models that are known. Others of a known provider work too, by their full name."""
     from polyvox.cli.client import make_client
     from polyvox.cli.screen import print_table, tell
-    from polyvox.errors import ConfigError
 
     with make_client() as client:
-        registry = client.registry
-        if provider is not None and not registry.models.knows_provider(provider):
-            raise ConfigError(f"no provider {provider!r}; there are {', '.join(registry.models.provider_names())}")
-        rows = [*registry.models.list(provider), *_configured_rows(client, provider)]
+        rows = client.registry.models.list(provider, capability=capability or ())
     if as_json:
         print_json(rows)
         return
     if not rows:
-        tell(f"no model of {provider} is known by name: ask one by its full name, {provider}/MODEL")
+        if capability:
+            tell(f"no model is known to have {' and '.join(capability)}")
+        else:
+            tell(f"no model of {provider} is known by name: ask one by its full name, {provider}/MODEL")
     print_table(
         ("model", "aliases", "context", "can"),
         (
@@ -44,18 +53,6 @@ def models(
             for row in rows
         ),
     )
-
-
-def _configured_rows(client: Client, provider: str | None) -> list[ModelConfig]:
-    """Return the models that only the configuration names."""
-    known = {f"{row.provider}/{row.id}" for row in client.registry.models.list()}
-    found: list[ModelConfig] = []
-    for name in client.config.models:
-        owner, _, model = name.partition("/")
-        row = client.registry.models.row(owner, model) if name not in known and provider in (None, owner) else None
-        if row is not None:
-            found.append(row)
-    return found
 
 
 def _own_aliases(client: Client, name: str) -> list[str]:

@@ -72,22 +72,23 @@ def _language(
 
 
 MODELS = (
-    _language("claude-fable-5-2", _UNFORCED, "claude-fable", "claude-fable-5.2"),
+    _language("claude-fable-5-2", _UNFORCED, "fable", "claude-fable", "claude-fable-5.2"),
     _language("claude-fable-5-1", _UNFORCED, "claude-fable-5.1", output=128_000),
     _language("claude-fable-5", _ALWAYS),
-    _language("claude-mythos-5-2", _UNFORCED, "claude-mythos", "claude-mythos-5.2"),
+    _language("claude-mythos-5-2", _UNFORCED, "mythos", "claude-mythos", "claude-mythos-5.2"),
     _language("claude-mythos-5-1", _UNFORCED, "claude-mythos-5.1"),
     _language("claude-mythos-5", _ALWAYS),
-    _language("claude-opus-5-5", _UNFORCED, "claude-opus", "claude-opus-5.5", output=128_000),
+    _language("claude-opus-5-5", _UNFORCED, "opus", "claude-opus", "claude-opus-5.5", output=128_000),
     _language(
         "claude-sonnet-5-5",
         {**_UNFORCED, "thinking": ("adaptive", "between_tools")},
         "claude",
+        "sonnet",
         "claude-sonnet",
         "claude-sonnet-5.5",
         output=128_000,
     ),
-    _language("claude-haiku-5-5", _SWITCHED, "claude-haiku", "claude-haiku-5.5", output=128_000),
+    _language("claude-haiku-5-5", _SWITCHED, "haiku", "claude-haiku", "claude-haiku-5.5", output=128_000),
     _language("claude-opus-5", _SWITCHED, output=128_000),
     _language("claude-sonnet-5", _SWITCHED),
     _language("claude-opus-4-8", _ADAPTIVE, "claude-opus-4.8"),

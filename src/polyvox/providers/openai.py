@@ -21,7 +21,7 @@ PROVIDER = Provider(
     env=("OPENAI_API_KEY",),
     header_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
     operations={"generate": Endpoint("openai")},
-    default_model="gpt-5.5",
+    default_model="gpt-6.1-sol",
     links={
         "keys": "https://platform.openai.com/api-keys",
         "models": "https://platform.openai.com/docs/models",
@@ -81,7 +81,7 @@ _NEW: dict[str, Any] = {"context_tokens": 1_050_000, "output_tokens": 128_000}
 
 MODELS = (
     _reasoner("gpt-6.2-sol", _ALWAYS, **_NEW),
-    _reasoner("gpt-6.1-sol", _ALWAYS, "gpt-sol", **_NEW),
+    _reasoner("gpt-6.1-sol", _ALWAYS, "gpt", "gpt-sol", **_NEW),
     _reasoner("gpt-6.1-terra", _ALWAYS, "gpt-terra", **_NEW),
     _reasoner("gpt-6-astra", _WIDEST, "gpt-astra", **_NEW),
     _reasoner("gpt-6-sol", _WIDEST, **_NEW),
@@ -89,7 +89,7 @@ MODELS = (
     _reasoner("gpt-5.6-sol", _WIDEST, "gpt-5.6", **_NEW),
     _reasoner("gpt-5.6-terra", _WIDEST, **_NEW),
     _reasoner("gpt-5.6-luna", _WIDEST, **_NEW),
-    _reasoner("gpt-5.5", _WIDE, "gpt"),
+    _reasoner("gpt-5.5", _WIDE),
     _reasoner("gpt-5.5-pro", ("medium", "high", "xhigh")),
     _reasoner("gpt-5.4", _WIDE),
     _reasoner("gpt-5.4-mini", _WIDE, "gpt-mini"),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import Any, Final, get_args
 
 from msgspec import Struct, field
 
 from polyvox.auth.keys import Auth, SignFunction
+from polyvox.dialects.base import Fate
 from polyvox.secrets import Secret, masked_repr
+from polyvox.types.generate import Effort, GenerateRequest
 from polyvox.types.models import CAPABILITIES, MODALITIES, ModelKind, Price, Timeout
 from polyvox.types.policies import Balance, Breaker, RateLimit
+
+_SETTINGS: Final = tuple(
+    name
+    for name in GenerateRequest.__struct_fields__
+    if name not in {"model", "messages", "tools", "options", "residue"}
+)
+"""What a model may not take."""
 
 
 class EndpointConfig(Struct, frozen=True, kw_only=True):
@@ -86,6 +95,9 @@ class ModelOverride(Struct, frozen=True, kw_only=True):
             (CAPABILITIES, self.capabilities),
             (MODALITIES, self.input_modalities),
             (MODALITIES, self.output_modalities),
+            (get_args(Effort), self.efforts),
+            (_SETTINGS, self.settings),
+            (get_args(Fate), self.settings.values()),
         ):
             for word in words or ():
                 if word not in known:

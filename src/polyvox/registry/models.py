@@ -39,23 +39,35 @@ class ModelRegistry:
         self._providers = providers
         self._config = config
 
-    def list(self, provider: str | None = None, *, capability: str | None = None) -> tuple[ModelConfig, ...]:
-        """Return the rows of one provider, or of all, and of these the models that can do what is asked.
+    def list(self, provider: str | None = None, *, capability: str | Sequence[str] = ()) -> tuple[ModelConfig, ...]:
+        """Return the rows of one provider, or of all, and of these the models that can do all that is asked.
 
-        `capability` is a word of `CAPABILITY_WORDS`; raises `ConfigError` for another. A model of which it is not known
-        is left out.
+        `capability`: words of `CAPABILITY_WORDS`. A model of which it is not known is left out. Raises `ConfigError`
+        for another word, or an unknown provider, with the near misses.
         """
-        if capability is not None and capability not in CAPABILITY_WORDS:
-            raise ConfigError(f"no capability {capability!r}; there are {', '.join(CAPABILITY_WORDS)}")
-        names = [provider] if provider is not None else [page.name for page in self._providers.list()]
-        rows = [self._overridden(row) for name in names for row in self._providers.models(name)]
-        known = {f"{row.provider}/{row.id}" for row in rows}
+        wanted = (capability,) if isinstance(capability, str) else tuple(capability)
+        for word in wanted:
+            if word not in CAPABILITY_WORDS:
+                raise ConfigError(f"no capability {word!r}{_near(word, {known: known for known in CAPABILITY_WORDS})}")
+        if provider is not None and not self.knows_provider(provider):
+            raise self._no_provider(provider)
+        rows = [row for name in self._listed(provider) for row in self._rows(name)]
+        return tuple(row for row in rows if all(row.can(word) for word in wanted))
+
+    def _listed(self, provider: str | None) -> Sequence[str]:
+        if provider is not None:
+            return (provider,)
+        pages = [page.name for page in self._providers.list()]
+        return (*pages, *(name for name in self._config.providers if name not in pages))
+
+    def _rows(self, provider: str) -> Sequence[ModelConfig]:
+        """Return a provider's rows as the configuration has them, then those that only the configuration names."""
+        found = {model: self.row(provider, model) for model in self._providers.rows(self._page_name(provider))}
         for full in self._config.models:
             owner, _, model = full.partition("/")
-            row = self.row(owner, model) if full not in known and provider in (None, owner) else None
-            if row is not None:
-                rows.append(row)
-        return tuple(row for row in rows if capability is None or row.can(capability))
+            if owner == provider and model not in found:
+                found[model] = self.row(provider, model)
+        return tuple(row for row in found.values() if row is not None)
 
     def row(self, provider: str, model: str, *, like: str | None = None) -> ModelConfig | None:
         """Return the row of that model, `None` for one we know nothing of. `like`: the page to look in instead."""
@@ -63,7 +75,10 @@ class ModelRegistry:
         if row is None:
             override = self._config.models.get(f"{provider}/{model}")
             return self._overridden(ModelConfig(id=model, provider=provider)) if override else None
-        return self._overridden(row if row.provider == provider else structs.replace(row, provider=provider))
+        # A second address of a service is nobody's home, and answers to no bare alias.
+        return self._overridden(
+            row if row.provider == provider else structs.replace(row, provider=provider, home=False, aliases=())
+        )
 
     def split(self, name: str) -> tuple[str, str]:
         """Return (provider, model id) for a name. Raises `ConfigError` with the near misses or the candidates."""
@@ -74,9 +89,14 @@ class ModelRegistry:
                 raise ConfigError(f"{name!r} names no model: write provider/model, as in 'openai/gpt-5.5'")
             if self.knows_provider(head):
                 return head, self._alias_of(head, rest)
-            known = {known: known for known in self.provider_names()}
-            raise ConfigError(f"no provider {head!r} (in {name!r}){_near(head, known)}")
+            raise self._no_provider(head, name)
         return self._bare(name)
+
+    def _no_provider(self, name: str, within: str | None = None) -> ConfigError:
+        where = f" (in {within!r})" if within else ""
+        return ConfigError(
+            f"no provider {name!r}{where}{_near(name, {known: known for known in self.provider_names()})}"
+        )
 
     def knows_provider(self, name: str) -> bool:
         """Whether there is such a provider, built in, registered or configured."""

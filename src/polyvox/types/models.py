@@ -23,7 +23,7 @@ class Timeout(Struct, frozen=True, omit_defaults=True):
     total: float | None = None
 
 
-class Rates(Struct, frozen=True, omit_defaults=True):
+class Rates(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """US dollars a million tokens. `None`: no rate of its own is known.
 
     `cache_write_1h`: what is to be kept for an hour or longer. `audio_input`, `audio_output`: sound among the tokens.
@@ -85,12 +85,15 @@ What a row does not name is not known."""
 
 MODALITIES: Final = ("text", "image", "audio", "video", "file")
 
+_OTHER_WORDS: Final = {"vision": "image_input"}
+
 CAPABILITY_WORDS: Final = (
     *CAPABILITIES,
     *(f"{modality}_{side}" for side in ("input", "output") for modality in MODALITIES[1:]),
+    *_OTHER_WORDS,
 )
-"""What models can be looked up by: the capabilities, and `image_input`, `file_input`, `audio_output` … for what the
-modalities say."""
+"""What models can be looked up by: the capabilities, `image_input`, `file_input`, `audio_output` … for what the
+modalities say, and `vision`, which is `image_input`."""
 
 
 class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -126,7 +129,7 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def can(self, word: str) -> bool:
         """Whether the row says so: a word of `CAPABILITY_WORDS`."""
-        modality, _, side = word.rpartition("_")
+        modality, _, side = _OTHER_WORDS.get(word, word).rpartition("_")
         if modality in MODALITIES and side in ("input", "output"):
             return modality in (self.input_modalities if side == "input" else self.output_modalities)
         return word in self.capabilities
