@@ -33,9 +33,10 @@ CANDIDATE: Final = "candidate"
 class AnswerReader:
     """Chunks of one answer in, events out."""
 
-    __slots__ = ("_aside", "_blocked", "_id", "_meta", "begun", "main", "usage")
+    __slots__ = ("_aside", "_blocked", "_id", "_meta", "_streamed", "begun", "main", "usage")
 
-    def __init__(self) -> None:
+    def __init__(self, *, streamed: bool = False) -> None:
+        self._streamed = streamed
         self.begun = False
         self.main = CandidateReader()
         self.usage: JSONObject = {}
@@ -66,6 +67,8 @@ class AnswerReader:
             raise error_of(chunk, status=None)
         if not self.begun:
             if not any(name in chunk for name in _ANSWERS):
+                if self._streamed:
+                    return  # an event of tomorrow; where nothing else comes, the end tells
                 raise DecodeError(f"this is no answer of the Gemini wire: {json.excerpt(json.encode(chunk))}")
             self.begun = True
             self._id = text_of(chunk, "responseId") or None

@@ -25,7 +25,7 @@ class StreamDecoder:
     __slots__ = ("_reader",)
 
     def __init__(self) -> None:
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(streamed=True)
 
     def feed(self, frame: Frame) -> list[Event]:
         """Return the events that this frame brings. Raises the `ProviderError` that it may hold."""
