@@ -23,7 +23,10 @@ DIALECT: Final = "openai_responses"
 ITEM: Final = "item"
 MORE: Final = "more"
 PLACE: Final = "place"
-_OURS: Final = (ITEM, MORE, PLACE)
+TRANSCRIPT: Final = "transcript"
+"""The mark of a text that is the transcript of a spoken answer."""
+
+_OURS: Final = (ITEM, MORE, PLACE, TRANSCRIPT)
 
 
 def own(meta: Meta) -> JSONObject:

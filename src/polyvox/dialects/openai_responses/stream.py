@@ -25,6 +25,7 @@ from polyvox.dialects.openai_responses.response import (
     raise_error,
     raise_failure,
 )
+from polyvox.dialects.openai_responses.sound import SOUND, SoundReader
 from polyvox.dialects.openai_responses.sources import decode_annotation, decode_logprobs
 from polyvox.dialects.openai_responses.usage import decode_usage
 from polyvox.errors import InterruptedCallError
@@ -74,6 +75,7 @@ class StreamDecoder:
         "_items",
         "_last",
         "_parts",
+        "_sound",
         "_usage",
         "_whole",
     )
@@ -88,6 +90,7 @@ class StreamDecoder:
         self._hot: ItemReader | None = None
         """The item whose text comes: its pieces go the shortest way."""
         self._content: list[Part] = []
+        self._sound = SoundReader(self._parts)
         self._envelope: JSONObject = {}
         self._usage: Usage | None = None
         self._whole: Event | None = None
@@ -125,6 +128,11 @@ class StreamDecoder:
             if event.delta is not None:
                 self._begin({}, events)
                 self._feed_piece(event, kind, piece, events)
+            return
+        if kind in SOUND:
+            if event.delta is not None:
+                self._begin({}, events)
+                self._sound.feed(kind, event.delta, events)
             return
         if kind == "error" or (event.error is not None and not kind.startswith("response.")):
             raise_error(json.decode(data))
@@ -289,6 +297,7 @@ class StreamDecoder:
         self._begin({}, events)
         for reader in self._items:
             self._end_item(reader, reader.item, events)
+        self._sound.close(events)
         finish = decode_finish(self._envelope, self._content)
         if finish is None and not self._ended:
             # Last said to be under way, and yet at its end mark: no better word came.
