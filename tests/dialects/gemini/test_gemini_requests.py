@@ -136,10 +136,49 @@ def test_an_id_that_was_made_here_is_not_sent():
 
 def test_a_service_without_ids_gets_none():
     told = contents_of(
-        assistant(ToolCall("a", "f", "{}")), tool(ToolResult("a", "f")), quirks=GeminiQuirks(call_ids=False)
+        assistant(ToolCall("a", "f", "{}")), tool(ToolResult("a", "f")), quirks=GeminiQuirks(call_ids="never")
     )
     assert told[0]["parts"][0] == {"functionCall": {"name": "f", "args": {}}}
     assert told[1]["parts"][0] == {"functionResponse": {"name": "f", "response": {"output": ""}}}
+
+
+def test_a_model_that_wants_ids_gets_those_made_here_too():
+    messages = (assistant(ToolCall("polyvox_0", "f", "{}")), tool(ToolResult("polyvox_0", "f")))
+    told = contents_of(*messages, quirks=GeminiQuirks(call_ids="always"))
+    assert told[0]["parts"][0]["functionCall"] == {"id": "polyvox_0", "name": "f", "args": {}}
+    assert told[1]["parts"][0]["functionResponse"]["id"] == "polyvox_0"
+
+
+def test_the_beginning_of_an_answer_is_refused_where_the_model_does_not_go_on_from_it():
+    assert contents_of(user("hi"), assistant("Well"))[-1] == {"role": "model", "parts": [{"text": "Well"}]}
+    with pytest.raises(UnsupportedError, match="end with a user message"):
+        encode(user("hi"), assistant("Well"), quirks=GeminiQuirks(prefill=False))
+
+
+def test_a_form_beside_tools_is_refused_where_the_model_cannot_hold_both():
+    assert encode(tools=(WEATHER,), output=Output(SCHEMA)).adjustments == ()
+    quirks = GeminiQuirks(output_beside_tools=False)
+    assert encode(output=Output(SCHEMA), quirks=quirks).adjustments == ()
+    with pytest.raises(UnsupportedError, match="leave out output= or tools="):
+        encode(tools=(WEATHER,), output=Output(SCHEMA), quirks=quirks)
+
+
+def test_functions_beside_server_tools_are_asked_for_as_the_model_wants_it():
+    quirks = GeminiQuirks(server_tool_parts=True)
+    body = body_of(tools=(WEATHER, SEARCH), tool_choice="auto", quirks=quirks)
+    assert body["toolConfig"] == {
+        "functionCallingConfig": {"mode": "AUTO"},
+        "includeServerSideToolInvocations": True,
+    }
+    assert "toolConfig" not in body_of(tools=(WEATHER,), quirks=quirks)
+    assert "toolConfig" not in body_of(tools=(SEARCH,), quirks=quirks)
+
+
+def test_one_answer_may_be_asked_for_where_several_are_refused():
+    quirks = GeminiQuirks(settings={"n": "refuse"})
+    assert body_of(n=1, quirks=quirks) == body_of()
+    with pytest.raises(UnsupportedError, match="n is not taken"):
+        encode(n=2, quirks=quirks)
 
 
 def test_a_failed_call_is_said_in_the_wires_own_word():

@@ -106,7 +106,7 @@ def test_settings_are_read():
 def test_a_whole_number_may_be_written_with_a_point():
     request = decode(**config(topK=4.0, maxOutputTokens=9.0))
     assert (request.top_k, request.max_tokens) == (4, 9) and isinstance(request.top_k, int)
-    with pytest.raises(BadRequestError, match="topK: is the number 4.5"):
+    with pytest.raises(BadRequestError, match="topK: is the number"):
         decode(**config(topK=4.5))
 
 

@@ -84,6 +84,8 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> tuple[li
     for content in said:
         # A stable sort: the wire wants results before anything else that the user says.
         content["parts"].sort(key=lambda block: "functionResponse" not in block)
+    if said and said[-1]["role"] == "model" and not encoding.quirks.prefill:
+        raise UnsupportedError("this model does not go on from the beginning of an answer: end with a user message")
     return system, said
 
 
@@ -206,7 +208,10 @@ def _encode_call(call: ToolCall, encoding: Encoding) -> Iterator[JSONObject]:
         encoding.note("emulated", "messages", "the free text of a custom tool's call is sent as its `input`")
     elif not arguments_object(call)[1]:
         encoding.note("dropped", "messages", f"the arguments of the call {call.id} are no JSON object: {{}} is sent")
-    yield encode_call(call, call_ids=encoding.quirks.call_ids)
+    block = encode_call(call, call_ids=encoding.quirks.call_ids != "never")
+    if encoding.quirks.call_ids == "always":
+        block["functionCall"] = {"id": call.id, **block["functionCall"]}
+    yield block
 
 
 def _known(block: JSONObject | None, encoding: Encoding) -> Iterator[JSONObject]:
@@ -224,7 +229,8 @@ def _encode_result(
     if not name:
         raise UnsupportedError(f"the result of the call {result.id!r} names no function, and no call before it has it")
     said: JSONObject = {}
-    if encoding.quirks.call_ids and result.id and not is_made(result.id):
+    ids = encoding.quirks.call_ids
+    if ids == "always" or (ids == "given" and result.id and not is_made(result.id)):
         said["id"] = result.id
     said["name"] = name
     texts: list[Part] = []

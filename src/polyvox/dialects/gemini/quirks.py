@@ -65,8 +65,19 @@ class GeminiQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     # Messages and tools
 
-    call_ids: bool = True
-    """Whether calls and results may bear ids."""
+    call_ids: Literal["given", "always", "never"] = "given"
+    """Which calls and results bear ids: those that came with one, all of them (Gemini 3.5 and later want one on each
+    result), or none."""
+
+    prefill: bool = True
+    """Whether a conversation may end in the beginning of an answer (up to Gemini 3.5 Flash)."""
+
+    output_beside_tools: bool = True
+    """Whether the model can be held to a form (`output`) while it is offered tools (Gemini 3 and later)."""
+
+    server_tool_parts: bool = False
+    """Say `includeServerSideToolInvocations` where functions stand beside the provider's own tools (NEEDED): Gemini 3
+    and later take both together only so. https://ai.google.dev/gemini-api/docs/tool-combination"""
 
     result_files: bool = True
     """Whether a function's response can hold pictures and files (Gemini 3 and later). If not, they follow the results

@@ -46,6 +46,12 @@ NEEDED: Final = (
         "a voice says nothing where sound is not asked for (only where audio was asked for, and no modalities)",
         "https://ai.google.dev/gemini-api/docs/speech-generation",
     ),
+    Needed(
+        "toolConfig.includeServerSideToolInvocations",
+        True,
+        "functions and the provider's own tools are taken together only so (only where both are offered)",
+        "https://ai.google.dev/gemini-api/docs/tool-combination",
+    ),
 )
 
 # Members of the body that hold several things: what options say of them is added, not put in their place.

@@ -22,6 +22,7 @@ from polyvox.dialects._reading import (
 from polyvox.dialects.gemini.encoding import Encoding
 from polyvox.dialects.gemini.schemas import decode_schema
 from polyvox.dialects.gemini.thinking import decode_reasoning, encode_reasoning
+from polyvox.errors import UnsupportedError
 from polyvox.types.generate import AudioOutput, GenerateRequest, Output
 
 CONFIG: Final = "generationConfig"
@@ -49,17 +50,8 @@ _RAW_SOUND: Final = ("pcm", "pcm16")
 def encode_settings(request: GenerateRequest, encoding: Encoding, body: JSONObject) -> None:
     """Write the settings that were given, each by its fate."""
     config: JSONObject = {}
-    for setting, member in MEMBERS.items():
-        value = getattr(request, setting)
-        if value is not None and encoding.sends(setting):
-            config[member] = value
-    if request.stop and encoding.sends("stop"):
-        config["stopSequences"] = list(request.stop)
-    if request.logprobs is not None and encoding.sends("logprobs"):
-        config["responseLogprobs"] = True
-        if request.logprobs:
-            config["logprobs"] = request.logprobs
-    _encode_output(request.output, encoding, config)
+    _encode_members(request, encoding, config)
+    _encode_output(request, encoding, config)
     encode_reasoning(request, encoding, config)
     if request.modalities and encoding.sends("modalities"):
         config["responseModalities"] = [modality.upper() for modality in request.modalities]
@@ -78,9 +70,31 @@ def encode_settings(request: GenerateRequest, encoding: Encoding, body: JSONObje
         encoding.sends("prompt_cache")
 
 
-def _encode_output(output: Output | None, encoding: Encoding, config: JSONObject) -> None:
+def _encode_members(request: GenerateRequest, encoding: Encoding, config: JSONObject) -> None:
+    for setting, member in MEMBERS.items():
+        value = getattr(request, setting)
+        if value is None:
+            continue
+        if setting == "n" and value == 1 and encoding.quirks.settings.get("n", "send") != "send":
+            continue  # one answer is what the model gives anyway
+        if encoding.sends(setting):
+            config[member] = value
+    if request.stop and encoding.sends("stop"):
+        config["stopSequences"] = list(request.stop)
+    if request.logprobs is not None and encoding.sends("logprobs"):
+        config["responseLogprobs"] = True
+        if request.logprobs:
+            config["logprobs"] = request.logprobs
+
+
+def _encode_output(request: GenerateRequest, encoding: Encoding, config: JSONObject) -> None:
+    output = request.output
     if output is None or not encoding.sends("output"):
         return
+    if request.tools and not encoding.quirks.output_beside_tools:
+        raise UnsupportedError(
+            "this model cannot be held to a form while it is offered tools: leave out output= or tools="
+        )
     config["responseMimeType"] = JSON_TYPE
     if output.schema is None:
         return

@@ -23,6 +23,7 @@ _FREE: Final = frozenset(
         "responseSchema",
         "responseJsonSchema",
         "labels",
+        "headers",
         "partMetadata",
         "responseFormat",
     }

@@ -41,6 +41,8 @@ def encode_tools(request: GenerateRequest, encoding: Encoding, body: JSONObject)
             body["toolConfig"] = {"functionCallingConfig": _encode_choice(choice)}
         else:
             encoding.note("dropped", "tool_choice", "there are no tools")
+    if encoding.quirks.server_tool_parts and len({tool.kind for tool in request.tools}) > 1:
+        body.setdefault("toolConfig", {})["includeServerSideToolInvocations"] = True
     # Several calls in a turn are what the wire gives anyway.
     if request.parallel_tools is False:
         encoding.sends("parallel_tools")
