@@ -9,8 +9,10 @@ import json
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
+
 from polyvox.types.generate import GenerateResponse
-from polyvox.types.parts import FilePart, SourcePart, TextPart, ToolCall, ToolResult
+from polyvox.types.parts import FilePart, SourcePart, TextPart, TokenLogprob, ToolCall, ToolResult
 
 Gist = dict[str, Any]
 
@@ -80,9 +82,17 @@ def _spans(told: Gist) -> None:
     told["cited"] = [(*cited[:3], None, None) for cited in told["cited"]]
 
 
+def _unknown_counts(told: Gist) -> None:
+    """Of input and output, the one that is not known is 0 where the other is known."""
+    if told["tokens"] != (None, None):
+        told["tokens"] = tuple(count or 0 for count in told["tokens"])
+
+
 def _lose_openai(told: Gist) -> None:
     if told["finish"] in ("pause", "other", None):
         told["finish"] = "stop"
+    _unknown_counts(told)
+    told["files"] = [("audio/*" if kind.startswith("audio/") else kind, data) for kind, data in told["files"]]
 
 
 def _lose_anthropic(told: Gist) -> None:
@@ -90,29 +100,54 @@ def _lose_anthropic(told: Gist) -> None:
     _calls_as_objects(told)
     _spans(told)
     told["alternatives"] = told["logprobs"] = []
-    if told["finish"] in ("error", "other", None) and told["word"] is None:
-        told["finish"] = "other" if told["finish"] is None else "stop"
+    if told["finish"] == "error" or (told["finish"] == "other" and told["word"] is None):
+        told["finish"] = "stop"
+    elif told["finish"] is None:
+        told["finish"] = "other"
     told["tokens"] = tuple(count or 0 for count in told["tokens"])
 
 
 def _lose_openai_responses(told: Gist) -> None:
     told["alternatives"] = []
     told["cited"] = [(url, title, "", start or 0, end or 0) for url, title, _, start, end in told["cited"]]
-    if told["finish"] == "pause":
+    if told["finish"] in ("pause", "error"):
         told["finish"] = "other"
-    told["cached"] = (told["cached"][0] or 0, told["cached"][1])
-    told["reasoned"] = told["reasoned"] or 0
+    _unknown_counts(told)
+    if told["tokens"] != (None, None):
+        told["cached"] = (told["cached"][0] or 0, told["cached"][1])
+        told["reasoned"] = told["reasoned"] or 0
+    told["files"] = [file for file in told["files"] if file[0].startswith("image/")]
+    told["executed"] += ["image_generation"] * len(told["files"])
+
+
+def _lose_gemini(told: Gist) -> None:
+    _refusal_as_text(told)
+    _calls_as_objects(told)
+    if told["finish"] is None:
+        told["finish"] = "other"
+    told["cached"] = (told["cached"][0], None)
+    if told["reasoned"] is not None and told["tokens"][1] is not None:
+        told["reasoned"] = min(told["reasoned"], told["tokens"][1])
+    told["logprobs"] = [tuple(map(_without_bytes, tokens)) for tokens in told["logprobs"]]
+
+
+def _without_bytes(token: TokenLogprob) -> TokenLogprob:
+    return structs.replace(token, bytes=None, top=tuple(map(_without_bytes, token.top)))
 
 
 LOSSES: Final = {
-    "openai": Losses("openai-chat.md", ("`finish` `pause` and `other`",), _lose_openai),
+    "openai": Losses(
+        "openai-chat.md",
+        ("`finish` `pause` and `other`", "of input and output tokens, the one that is not known |"),
+        _lose_openai,
+    ),
     "anthropic": Losses(
         "anthropic.md",
         (
             "a refusal's text reads back as text; `logprobs`, `alternatives`",
             "on the whole of its part",
             "arguments that are no object are `{}`",
-            "a finish of `error` or `other` without a word is `end_turn`",
+            "a finish of `error`, or of `other` without a word, is `end_turn`",
             "usage that is not known is 0",
         ),
         _lose_anthropic,
@@ -123,8 +158,19 @@ LOSSES: Final = {
             "whose `text` is lost, and whose place is 0 where it is not known",
             "`alternatives`, an `OpaquePart` of another dialect",
             "a finish of `pause` or `error` is `incomplete` with that word, and reads back as `other`",
-            "cached and reasoning tokens that are not known are 0",
+            "tokens that are not known are 0",
         ),
         _lose_openai_responses,
+    ),
+    "gemini": Losses(
+        "gemini.md",
+        (
+            "a refusal's text reads back as text",
+            "arguments that are no object are `{}`",
+            "an end that is not said is `other`",
+            "what was written to a cache, and the bytes of a token",
+            "reasoning beyond the whole output is cut to it",
+        ),
+        _lose_gemini,
     ),
 }

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.base import Dialect
+from polyvox.dialects.gemini.dialect import GEMINI
 from polyvox.dialects.openai.dialect import OPENAI
 from polyvox.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from polyvox.errors import PolyvoxError
@@ -15,7 +16,7 @@ from polyvox.framing.sse import SSEFramer
 from polyvox.types.events import Event, StreamEnd
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse
-from tests.laws import reading_anthropic, reading_openai_chat, reading_openai_responses
+from tests.laws import reading_anthropic, reading_gemini, reading_openai_chat, reading_openai_responses
 from tests.recordings import Exchange, recordings
 
 
@@ -117,6 +118,14 @@ ROWS = [
         reading_openai_responses.read,
         reading_openai_responses.tell,
         reading_openai_responses.writable,
+    ),
+    Row(
+        GEMINI,
+        ("gemini.generateContent", "gemini.streamGenerateContent"),
+        SSEFramer,
+        reading_gemini.read,
+        reading_gemini.tell,
+        reading_gemini.writable,
     ),
 ]
 

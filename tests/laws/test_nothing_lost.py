@@ -43,7 +43,9 @@ def _values(exchange: Exchange) -> list[Any]:
 
 
 def _says_error(value: Any) -> bool:
-    """Whether an error stands in it: at its top, in a choice, or one level down."""
+    """Whether an error stands in it: at its top, in a choice, or one level down; in a chunk of a list of them."""
+    if isinstance(value, list):
+        return any(map(_says_error, value))
     members = [value, *value.values(), *(value.get("choices") or [])]
     return any(isinstance(member, dict) and member.get("error") for member in members)
 
@@ -90,7 +92,7 @@ def _expected(exchange: Exchange) -> type[PolyvoxError]:
     """Some say under 400 what others say under a status of its own."""
     if b'"model_not_found"' in exchange.body:
         return NotFoundError
-    if b"Incorrect API key" in exchange.body:
+    if b"Incorrect API key" in exchange.body or b"API_KEY_INVALID" in exchange.body:
         return AuthenticationError
     return BY_STATUS[exchange.status]
 

@@ -30,7 +30,7 @@ from polyvox.dialects.gemini.fields import own
 from polyvox.dialects.gemini.files import encode_file
 from polyvox.dialects.gemini.finishes import decode_block, encode_finish
 from polyvox.dialects.gemini.reader import CANDIDATE
-from polyvox.dialects.gemini.sources import Cited, Text, encode_sources
+from polyvox.dialects.gemini.sources import GROUNDING, Cited, Text, encode_sources
 from polyvox.dialects.gemini.usage import encode_usage
 from polyvox.framing import json
 from polyvox.types.events import (
@@ -203,6 +203,7 @@ class StreamEncoder:
     """Events of one answer in, frames of bytes out."""
 
     __slots__ = (
+        "_announced",
         "_cited",
         "_held",
         "_last",
@@ -236,6 +237,7 @@ class StreamEncoder:
         self._written = False  # whether something of the part that is open went out
         self._last = ""  # the kind of what the next piece would go on with
         self._place = 0
+        self._announced = False
         self._tokens: list[TokenLogprob] = []  # of the piece that is next
         self._told = False  # whether tokens went out
         self._cited: list[Cited] = []
@@ -297,12 +299,20 @@ class StreamEncoder:
                 self._pieces.append(event.arguments)  # type: ignore[arg-type]
             case SourceDelta():
                 self._sources.append(event.source)
+                self._announce(frames)
             case FileDelta():
                 self._take_data(event.data, frames)
             case PartStart():
                 self._begin(event.index, event.part, frames)
             case PartEnd():
                 self._finish_part(event.meta or self._meta, frames)
+
+    def _announce(self, frames: list[bytes]) -> None:
+        """Say, as Google does, that sources will come at the end."""
+        if not self._announced:
+            self._announced = True
+            candidate: JSONObject = {"content": {"parts": [_EMPTY], "role": "model"}, "index": 0, GROUNDING: {}}
+            frames.append(self._chunk(candidate))
 
     def _begin(self, index: int, part: Part, frames: list[bytes]) -> None:
         self._open, self._whole = index, part
@@ -314,6 +324,8 @@ class StreamEncoder:
             case TextPart():
                 self._streams = not marked
                 self._sources.extend(part.sources)
+                if part.sources:
+                    self._announce(frames)
                 if part.text or part.logprobs:
                     self._take(TextDelta(index, part.text, part.logprobs), frames)
             case ReasoningPart():
@@ -359,7 +371,10 @@ class StreamEncoder:
             candidate[LOGPROBS] = encode_logprobs(tuple(self._tokens))
             self._tokens.clear()
             self._told = True
-        frames.append(_frame({"candidates": [candidate], **_frame_of({}, self._start.id, self._start.model, Usage())}))
+        frames.append(self._chunk(candidate))
+
+    def _chunk(self, candidate: JSONObject) -> bytes:
+        return _frame({"candidates": [candidate], **_frame_of({}, self._start.id, self._start.model, Usage())})
 
     def _finish_part(self, meta: Meta, frames: list[bytes]) -> None:
         part, self._open, self._whole = self._whole, None, None
@@ -419,4 +434,6 @@ def _joined(part: Part, pieces: list[str] | bytearray, meta: Meta) -> Part:
 
 
 def _frame(value: JSONObject) -> bytes:
-    return b"data: " + _write(value) + b"\r\n\r\n"
+    # A frame is one line. Line ends stand in no JSON text but between its words, in arguments as they were written.
+    line = _write(value).replace(b"\n", b" ").replace(b"\r", b" ")
+    return b"data: " + line + b"\r\n\r\n"

@@ -49,10 +49,13 @@ def encode_usage(usage: Usage) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if usage.input_tokens is not None:
         said["promptTokenCount"] = usage.input_tokens
+    thought = usage.reasoning_tokens
     if usage.output_tokens is not None:
-        said["candidatesTokenCount"] = max(0, usage.output_tokens - (usage.reasoning_tokens or 0))
-    if usage.reasoning_tokens is not None:
-        said["thoughtsTokenCount"] = usage.reasoning_tokens
+        # Some services count more thought than output: the whole is what is paid for.
+        thought = None if thought is None else min(thought, usage.output_tokens)
+        said["candidatesTokenCount"] = usage.output_tokens - (thought or 0)
+    if thought is not None:
+        said["thoughtsTokenCount"] = thought
     if usage.cache_read_tokens is not None:
         said["cachedContentTokenCount"] = usage.cache_read_tokens
     if usage.total_tokens is not None:
