@@ -313,6 +313,9 @@ class StreamEncoder:
         if marks is None:
             # Of another wire, or cut off before the end of the item.
             marks = {"id": item.id} if item.kind == "reasoning" else {"id": item.id, "status": "completed"}
+        elif item.kind != "reasoning":
+            # The id that it began with stands. (That of reasoning is bound to what is encrypted.)
+            marks = {**marks, "id": item.id}
         told = encode_item(item.parts, marks, {}) or {}
         self._output[item.place] = told
         self._frame("response.output_item.done", frames, output_index=item.place, item=told)

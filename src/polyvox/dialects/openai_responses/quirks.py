@@ -24,6 +24,10 @@ class ResponsesQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
     be sent (OpenRouter, xAI, llama.cpp take some); `n` above 1 is refused. Models that reason take no `temperature` and
     `top_p`; Perplexity takes neither, nor `tool_choice`."""
 
+    thinking_settings: dict[str, Fate] = field(default_factory=dict)
+    """The same, of settings that the model does not take while it thinks: they count unless reasoning is turned off.
+    OpenAI since GPT-5.1."""
+
     on_unsupported: Literal["drop", "error"] = "drop"
     """What becomes of a setting whose fate is `drop`: dropped, or, where the caller says so, an `UnsupportedError`."""
 

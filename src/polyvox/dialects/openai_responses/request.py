@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from polyvox.dialects._fates import fit_fates
 from polyvox.dialects._reading import JSONObject, read_flag, read_object, read_text
 from polyvox.dialects._residue import difference, foreign_residue, restore
 from polyvox.dialects.base import Needed, WireRequest
@@ -57,7 +58,7 @@ def encode_request(request: GenerateRequest, quirks: ResponsesQuirks, *, stream:
     Raises `UnsupportedError` for what the wire cannot say, and for settings that are refused.
     """
     stores = (request.options.get(DIALECT) or {}).get("store") is not False
-    encoding = Encoding(quirks, request.residue, stores=stores)
+    encoding = Encoding(fit_fates(quirks, request), request.residue, stores=stores)
     body = encode_body(request, encoding, stream=stream)
     adjustments = tuple(adjustment for adjustment in encoding.adjustments if not _is_said(adjustment, body))
     return WireRequest(
