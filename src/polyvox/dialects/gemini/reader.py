@@ -15,7 +15,7 @@ from polyvox.dialects.gemini.candidate import CandidateReader
 from polyvox.dialects.gemini.errors import error_of
 from polyvox.dialects.gemini.fields import DIALECT, text_of
 from polyvox.dialects.gemini.finishes import decode_block
-from polyvox.dialects.gemini.usage import decode_usage, merge_usage
+from polyvox.dialects.gemini.usage import decode_counts, decode_usage, merge_usage
 from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.events import Event, StreamEnd, StreamStart, UsageUpdate
@@ -33,13 +33,28 @@ CANDIDATE: Final = "candidate"
 class AnswerReader:
     """Chunks of one answer in, events out."""
 
-    __slots__ = ("_aside", "_blocked", "_id", "_meta", "_streamed", "begun", "main", "usage")
+    __slots__ = (
+        "_aside",
+        "_blocked",
+        "_counts",
+        "_id",
+        "_meta",
+        "_short",
+        "_streamed",
+        "_unread",
+        "_usage",
+        "begun",
+        "main",
+    )
 
     def __init__(self, *, streamed: bool = False) -> None:
         self._streamed = streamed
         self.begun = False
         self.main = CandidateReader()
-        self.usage: JSONObject = {}
+        self._usage: JSONObject = {}
+        self._counts: wire.Counts | None = None  # the last that were told
+        self._unread: bytes | None = None  # the chunk whose totals are told, but not read in full
+        self._short = False  # whether the totals told last are those of such a chunk
         self._id: str | None = None
         self._aside: dict[int, tuple[CandidateReader, list[Event]]] = {}
         self._meta: JSONObject = {}
@@ -84,7 +99,7 @@ class AnswerReader:
             if isinstance(candidate, dict):
                 arguments = calls[place] if written is not None and len(calls) == len(candidates) else []  # type: ignore[arg-type]
                 self._feed_candidate(candidate, arguments, events)
-        self.take_usage(chunk.get("usageMetadata"), events)
+        self._take_usage(chunk.get("usageMetadata"), events)
 
     def _feed_candidate(self, candidate: JSONObject, arguments: list[str | None], events: list[Event]) -> None:
         index = candidate.get("index")
@@ -102,13 +117,36 @@ class AnswerReader:
         """Keep what a chunk says of the whole answer."""
         self._meta[name] = value
 
-    def take_usage(self, usage: Any, events: list[Event]) -> None:
+    def take_counts(self, counts: wire.Counts, data: bytes, events: list[Event]) -> None:
+        """Take in the running totals of the chunk `data`, which brings nothing else but text."""
+        if counts.promptTokenCount is None and counts.totalTokenCount is None:
+            if counts != self._counts:
+                self._take_usage(json.decode(data).get("usageMetadata"), events)
+        else:
+            # Read in full once it is known to be the last.
+            self._unread = data
+            if counts != self._counts:
+                self._short = True
+                events.append(UsageUpdate(decode_counts(counts)))
+        self._counts = counts
+
+    def _take_usage(self, usage: Any, events: list[Event]) -> None:
         """Take in the running totals."""
-        if isinstance(usage, dict) and usage:
-            known = self.usage
-            self.usage = merge_usage(known, usage)
-            if self.usage != known:
-                events.append(UsageUpdate(decode_usage(self.usage)))
+        if not isinstance(usage, dict) or not usage:
+            return
+        known = self._usage
+        self._read_usage()
+        self._counts = None
+        self._usage = merge_usage(self._usage, usage)
+        if self._short or self._usage != known:
+            self._short = False
+            events.append(UsageUpdate(decode_usage(self._usage)))
+
+    def _read_usage(self) -> None:
+        """Read the totals of the last chunk that brought text alone."""
+        data, self._unread = self._unread, None
+        if data is not None:
+            self._usage = merge_usage(self._usage, json.decode(data)["usageMetadata"])
 
     def close(self, events: list[Event]) -> StreamEnd:
         """End what is open, and return the end of the answer."""
@@ -118,9 +156,11 @@ class AnswerReader:
         finish = self.main.finish()
         if finish is None and self._blocked is not None:
             finish = decode_block(self._blocked)
+        self._read_usage()
         said = {**self._meta, CANDIDATE: self.main.meta} if self.main.meta else self._meta
         return StreamEnd(
             finish,
+            decode_usage(self._usage) if self._short else None,
             alternatives=tuple(self._alternative(index) for index in sorted(self._aside)),
             meta=as_meta(said),
         )

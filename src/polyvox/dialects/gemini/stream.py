@@ -37,13 +37,13 @@ class StreamDecoder:
                 chunk = _decode_text(data)
             except (ValueError, RecursionError):  # the second: nested deeper than anything is
                 chunk = None
-            if chunk is not None and self._feed_text(chunk, events):
+            if chunk is not None and self._feed_text(chunk, data, events):
                 return events
         if data.strip() != b"[DONE]":  # a proxy's
             reader.feed(data, events)
         return events
 
-    def _feed_text(self, chunk: wire.TextChunk, events: list[Event]) -> bool:
+    def _feed_text(self, chunk: wire.TextChunk, data: bytes, events: list[Event]) -> bool:
         """Take in a chunk that goes on with the text or the thought that is open, and tell whether it was one."""
         reader = self._reader
         main = reader.main
@@ -67,8 +67,8 @@ class StreamDecoder:
             events.append(TextDelta(main.text, text))
         if chunk.createTime:
             reader.keep("createTime", chunk.createTime)
-        if chunk.usageMetadata:
-            reader.take_usage(chunk.usageMetadata, events)
+        if chunk.usageMetadata is not None:
+            reader.take_counts(chunk.usageMetadata, data, events)
         return True
 
     def close(self) -> list[Event]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any, Final
 
+from polyvox.dialects.gemini import wire
 from polyvox.types.usage import Usage
 
 _AUDIO: Final = ("AUDIO", 4)
@@ -38,6 +39,16 @@ def decode_usage(usage: dict[str, Any]) -> Usage:
         audio_output_tokens=_sound(usage.get("candidatesTokensDetails")),
         raw=usage,
     )
+
+
+def decode_counts(counts: wire.Counts) -> Usage:
+    """Return the running totals of a chunk that is not the last: the same arithmetic, without what the lists tell."""
+    prompt, answered, thought = counts.promptTokenCount, counts.candidatesTokenCount, counts.thoughtsTokenCount
+    told = prompt if counts.toolUsePromptTokenCount is None else (prompt or 0) + counts.toolUsePromptTokenCount
+    output = answered if thought is None else (answered or 0) + thought
+    if output is None and told is not None and counts.totalTokenCount == told:
+        output = 0
+    return Usage(told, output, counts.cachedContentTokenCount, None, thought)
 
 
 def encode_usage(usage: Usage) -> dict[str, Any]:

@@ -6,8 +6,6 @@ plain JSON, so that a member nobody knows yet is kept.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import Struct
 
@@ -33,11 +31,23 @@ class TextCandidate(Struct, forbid_unknown_fields=True):
     index: int = 0
 
 
+class Counts(Struct):
+    """The running totals of a chunk."""
+
+    promptTokenCount: int | None = None  # noqa: N815 - the wire's own names
+    toolUsePromptTokenCount: int | None = None  # noqa: N815
+    cachedContentTokenCount: int | None = None  # noqa: N815
+    candidatesTokenCount: int | None = None  # noqa: N815
+    thoughtsTokenCount: int | None = None  # noqa: N815
+    totalTokenCount: int | None = None  # noqa: N815
+    trafficType: str = ""  # noqa: N815 - at times all that is said before the last chunk
+
+
 class TextChunk(Struct, forbid_unknown_fields=True):
     """A chunk that brings nothing but text, and counts."""
 
     candidates: list[TextCandidate]
-    usageMetadata: dict[str, Any] | None = None  # noqa: N815 - the wire's own names
+    usageMetadata: Counts | None = None  # noqa: N815
     modelVersion: str = ""  # noqa: N815
     responseId: str = ""  # noqa: N815
     createTime: str = ""  # noqa: N815
