@@ -15,8 +15,8 @@ from polyvox.types.messages import user
 ALL = GeminiQuirks()
 LEVELS = GeminiQuirks(thinking=("level",), efforts=("low", "medium", "high"))
 FEW = GeminiQuirks(thinking=("level",), efforts=("low", "high"))
-BUDGETS = GeminiQuirks(thinking=("budget",), budget=(0, 24576))
-ALWAYS = GeminiQuirks(thinking=("budget",), budget=(128, 32768))
+BUDGETS = GeminiQuirks(thinking=("budget",), budget=(512, 24576))
+ALWAYS = GeminiQuirks(thinking=("budget",), budget=(128, 32768), thinking_off=False)
 SHOWN = GeminiQuirks(thinking=("budget",), include_thoughts=True)
 NEVER = GeminiQuirks(thinking=())
 NONE = GeminiQuirks(thinking=("level",), efforts=())
@@ -62,6 +62,8 @@ def budget(count):
         (BUDGETS, "high", budget(24576), ["clamped"]),
         (BUDGETS, "max", budget(24576), ["clamped"]),
         (BUDGETS, 30_000, budget(24576), ["clamped"]),
+        (BUDGETS, 0, budget(0), []),
+        (BUDGETS, 5, budget(512), ["clamped"]),
         (ALWAYS, "none", budget(128), ["clamped"]),
         (ALWAYS, 5, budget(128), ["clamped"]),
         (ALWAYS, "max", budget(32768), ["clamped"]),

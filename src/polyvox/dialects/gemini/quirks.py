@@ -49,9 +49,11 @@ class GeminiQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh")
     """The levels that the model takes; another step is clamped to the nearest."""
 
-    budget: tuple[int, int] = (0, 32768)
-    """The least and the largest budget. A least above 0: thinking cannot be turned off.
-    https://ai.google.dev/gemini-api/docs/thinking#set-budget"""
+    budget: tuple[int, int] = (1, 32768)
+    """The least and the largest budget. https://ai.google.dev/gemini-api/docs/thinking#set-budget"""
+
+    thinking_off: bool = True
+    """Whether thinking can be turned off, by a budget of 0."""
 
     include_thoughts: bool = False
     """Ask for summaries of the thoughts where reasoning was asked for (NEEDED): they are not shown unless told."""

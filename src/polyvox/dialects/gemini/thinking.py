@@ -46,9 +46,10 @@ def encode_reasoning(request: GenerateRequest, encoding: Encoding, config: JSONO
 
 def _turned_off(reasoning: Reasoning, encoding: Encoding) -> JSONObject:
     if "budget" in encoding.quirks.thinking:
+        if encoding.quirks.thinking_off:
+            return {"thinkingBudget": 0}
         least = encoding.quirks.budget[0]
-        if least > 0:
-            encoding.note("clamped", "reasoning", f"{reasoning} is sent as {least}: this model always thinks")
+        encoding.note("clamped", "reasoning", f"{reasoning} is sent as {least}: this model always thinks")
         return {"thinkingBudget": least}
     lowest = min(encoding.quirks.efforts, key=LADDER.index)
     encoding.note("clamped", "reasoning", f"{reasoning} is sent as {lowest}: this model always thinks")
