@@ -103,7 +103,8 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
     for this model. `context_tokens` is what goes in and comes out together, `output_tokens` the most that comes out.
     `capabilities` are words of `CAPABILITIES`. `efforts` are the steps of the reasoning ladder that it takes: `None`
     not known, `()` none. `settings` says for a setting that the model does not take whether to `drop` it (with an
-    adjustment) or to `refuse` it. `emulate` names the emulations that the model needs. `released` and `retires` are
+    adjustment) or to `refuse` it; `thinking_settings` says it of those that it does not take while it thinks, that is,
+    unless reasoning is turned off. `emulate` names the emulations that the model needs. `released` and `retires` are
     dates, YYYY-MM-DD; `successor` is the model that its maker names for the time after.
     """
 
@@ -120,6 +121,7 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     efforts: tuple[str, ...] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    thinking_settings: dict[str, str] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
     emulate: tuple[str, ...] = ()
     price: Price | None = None

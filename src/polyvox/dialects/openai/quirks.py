@@ -35,6 +35,10 @@ class OpenAIQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
     `UnsupportedError`. `top_k` is dropped unless said otherwise (DashScope, OpenRouter, Mistral, vLLM and llama.cpp
     take it: `send`); Groq drops the penalties and refuses `n`; DeepSeek refuses `n` and `seed`."""
 
+    thinking_settings: dict[str, Fate] = field(default_factory=dict)
+    """The same, of settings that the model does not take while it thinks: they count unless reasoning is turned off.
+    OpenAI since GPT-5.1; DeepSeek, which ignores them in silence."""
+
     rename: dict[str, str] = field(default_factory=dict)
     """Other words for members of the body, wire's word → service's word: Mistral's `{"seed": "random_seed"}`."""
 

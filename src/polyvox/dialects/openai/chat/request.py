@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
+from polyvox.dialects._fates import fit_fates
 from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
@@ -70,7 +71,7 @@ def encode_request(request: GenerateRequest, quirks: OpenAIQuirks, *, stream: bo
         raise UnsupportedError(
             f"n={request.n} answers cannot be streamed at once: ask without streaming, or stream {request.n} times"
         )
-    encoding = Encoding(quirks, request.residue)
+    encoding = Encoding(fit_fates(quirks, request), request.residue)
     body = encode_body(request, encoding, stream=stream)
     adjustments = tuple(adjustment for adjustment in encoding.adjustments if not _is_said(adjustment, body))
     return WireRequest(
