@@ -20,7 +20,9 @@ PROVIDER = Provider(
             "max_tokens_field": "max_tokens",
             "user_field": "user",
             "system_role": "system",
-            "settings": {"n": "refuse", "seed": "refuse"},
+            "settings": {"n": "refuse", "seed": "refuse", "parallel_tools": "drop"},
+            # Taken and ignored: https://api-docs.deepseek.com/guides/thinking_mode
+            "thinking_settings": dict.fromkeys(("temperature", "presence_penalty", "frequency_penalty"), "drop"),
             "reasoning_form": "thinking",
             "reasoning_efforts": ("low", "high", "max"),
             "reasoning_field": "reasoning_content",

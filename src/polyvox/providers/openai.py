@@ -36,10 +36,9 @@ _SWITCHED = ("none", "low", "medium", "high")
 _WIDE = ("none", "low", "medium", "high", "xhigh")
 _WIDEST = ("none", "low", "medium", "high", "xhigh", "max")
 _ALWAYS = ("low", "medium", "high", "xhigh", "max")
-# Refused by models that reason.
-_NO_SAMPLING = dict.fromkeys(
-    ("temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "stop"), "drop"
-)
+# Refused by models that reason; the first ones taken where reasoning can be turned off, and is.
+_SAMPLING = dict.fromkeys(("temperature", "top_p", "logprobs"), "drop")
+_NEVER = dict.fromkeys(("presence_penalty", "frequency_penalty", "stop"), "drop")
 
 
 def _reasoner(
@@ -59,7 +58,8 @@ def _reasoner(
         input_modalities=("text", "image", "file"),
         capabilities=_REASONER,
         efforts=efforts,
-        settings=_NO_SAMPLING,
+        settings=_NEVER if "none" in efforts else {**_SAMPLING, **_NEVER},
+        thinking_settings=_SAMPLING if "none" in efforts else {},
         # They reason unasked, too.
         quirks={"encrypted_reasoning": "always"},
         retires=retires,

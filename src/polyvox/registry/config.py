@@ -70,8 +70,9 @@ class ProviderConfig(Struct, frozen=True, kw_only=True):
 class ModelOverride(Struct, frozen=True, kw_only=True):
     """What a caller says of one model, by its full name: another dialect, other quirks, other facts of its row.
 
-    `None` means "as the row says". `aliases`, `settings` and `quirks` are added to the row's, the others stand instead
-    of them. `price` is in US dollars a million tokens. `retires` is the day on which the model goes.
+    `None` means "as the row says". `aliases`, `settings`, `thinking_settings` and `quirks` are added to the row's, the
+    others stand instead of them. `price` is in US dollars a million tokens. `retires` is the day on which the model
+    goes.
     """
 
     kind: ModelKind | None = None
@@ -84,6 +85,7 @@ class ModelOverride(Struct, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | None = None
     efforts: tuple[str, ...] | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    thinking_settings: dict[str, str] = field(default_factory=dict)
     quirks: dict[str, Any] = field(default_factory=dict)
     emulate: tuple[str, ...] | None = None
     price: Price | None = None
@@ -96,8 +98,8 @@ class ModelOverride(Struct, frozen=True, kw_only=True):
             (MODALITIES, self.input_modalities),
             (MODALITIES, self.output_modalities),
             (get_args(Effort), self.efforts),
-            (_SETTINGS, self.settings),
-            (get_args(Fate), self.settings.values()),
+            (_SETTINGS, (*self.settings, *self.thinking_settings)),
+            (get_args(Fate), (*self.settings.values(), *self.thinking_settings.values())),
         ):
             for word in words or ():
                 if word not in known:

@@ -178,6 +178,7 @@ class ModelRegistry:
             row,
             aliases=(*row.aliases, *override.aliases),
             settings={**row.settings, **override.settings},
+            thinking_settings={**row.thinking_settings, **override.thinking_settings},
             quirks={**kept, **override.quirks},
             **given,
         )

@@ -21,7 +21,7 @@ from polyvox.types.models import ModelConfig
 Rows = Mapping[str, ModelConfig]
 """The rows of one provider by id."""
 
-_BESIDE: Final = ("settings", "quirks")
+_BESIDE: Final = ("settings", "thinking_settings", "quirks")
 """Fields of which both sides' entries count."""
 _EITHER: Final = ("aliases", "capabilities")
 """Fields of which the page adds to the file's."""
@@ -55,6 +55,12 @@ def overlay(row: ModelConfig, over: ModelConfig) -> ModelConfig:
         changes[name] = {**getattr(row, name), **said[name]}
     for name in _EITHER:
         changes[name] = tuple(dict.fromkeys((*getattr(row, name), *said[name])))
+    # What the page says of thinking stands instead of a fate that the file knows no condition of.
+    changes["settings"] = {
+        name: fate
+        for name, fate in changes["settings"].items()
+        if name in over.settings or name not in over.thinking_settings
+    }
     return structs.replace(row, **changes)
 
 

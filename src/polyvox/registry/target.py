@@ -30,6 +30,8 @@ from polyvox.secrets import Secret, masked_repr
 from polyvox.types.models import ModelConfig, Timeout
 
 _COMPATIBLE = "openai_compatible"
+# Knobs of which every layer's entries count, each by itself.
+_FATES = frozenset({"settings", "thinking_settings"})
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -232,12 +234,14 @@ def _quirks(dialect: Dialect, layers: tuple[Mapping[str, Any], ...]) -> Any:
     """Return the dialect's quirks as the layers say, the last one winning; of the settings, each by itself."""
     known = dialect.quirks.__struct_fields__
     knobs: dict[str, Any] = {}
-    settings: dict[str, Any] = {}
+    fates: dict[str, dict[str, Any]] = {}
     for layer in layers:
         knobs.update(layer)
-        settings.update(layer.get("settings", {}))
-    if settings:
-        knobs["settings"] = settings
+        for name in _FATES & layer.keys():
+            if not isinstance(layer[name], dict):
+                raise ConfigError(f"a quirk of {dialect.name} has a wrong value: {name} is a table of settings")
+            fates.setdefault(name, {}).update(layer[name])
+    knobs.update(fates)
     for unknown in sorted(knobs.keys() - set(known)):
         raise ConfigError(f"no quirk {unknown!r} of {dialect.name}; there are {', '.join(sorted(known))}")
     try:
@@ -250,10 +254,15 @@ def _facts(row: ModelConfig | ModelOverride | None, known: Container[str]) -> di
     """Return what a row's facts say to the knobs that a dialect has for them: on any wire, they hold."""
     if row is None:
         return {}
-    facts = {"default_max_tokens": row.output_tokens, "efforts": row.efforts, "reasoning_efforts": row.efforts}
-    return {knob: fact for knob, fact in facts.items() if knob in known and fact is not None} | {
-        "settings": row.settings
+    facts: dict[str, Any] = {
+        "default_max_tokens": row.output_tokens,
+        "efforts": row.efforts,
+        "reasoning_efforts": row.efforts,
+        "thinking_settings": row.thinking_settings or None,
     }
+    found = {knob: fact for knob, fact in facts.items() if knob in known and fact is not None}
+    # A wire that does not tell the two apart does without the setting in either case.
+    return {**found, "settings": row.settings if "thinking_settings" in known else row.thinking_settings | row.settings}
 
 
 def _own_quirks(dialect: Dialect, said: Mapping[str, Any], usual: str) -> dict[str, Any]:
