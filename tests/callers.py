@@ -92,7 +92,11 @@ class AsyncCaller:
 
     def __init__(self, **settings: Any) -> None:
         self.runner = asyncio.Runner()
-        self.client = self.runner.run(self._make(settings))
+        try:
+            self.client = self.runner.run(self._make(settings))
+        except BaseException:
+            self.runner.close()
+            raise
 
     @staticmethod
     async def _make(settings: dict[str, Any]) -> AsyncClient:

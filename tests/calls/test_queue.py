@@ -89,10 +89,10 @@ def kind(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(autouse=True)
 def no_thread_left() -> Iterator[None]:
+    before = threading.enumerate()
     yield
     gc.collect()
-    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("polyvox")]
-    assert not left
+    assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 
 both = pytest.mark.parametrize("concurrency", [1, 3])

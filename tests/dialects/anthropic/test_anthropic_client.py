@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from polyvox.calls.config import CallConfig
 from polyvox.dialects.anthropic.answer import StreamEncoder, encode_response
 from polyvox.dialects.anthropic.request import decode_request
 from polyvox.errors import InterruptedCallError, OverloadedError, RateLimitError
@@ -100,5 +101,5 @@ def test_an_error_tells_its_kind_and_how_long_to_wait(make_caller):
     said = b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
     script = error(429, said, {"retry-after": "7", "request-id": "req_9"})
     with LoopbackServer(script) as server, pytest.raises(RateLimitError, match="slow down") as caught:
-        make_caller(providers=claude(server)).generate("claude", "hi")
+        make_caller(providers=claude(server), call_config=CallConfig(retry=False)).generate("claude", "hi")
     assert (caught.value.retry_after, caught.value.request_id, caught.value.provider) == (7.0, "req_9", "anthropic")
