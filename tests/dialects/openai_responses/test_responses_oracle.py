@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 
 import pytest
 
@@ -11,11 +12,13 @@ from polyvox.dialects.openai_responses.quirks import ResponsesQuirks
 from polyvox.dialects.openai_responses.request import NEEDED, encode_request
 from polyvox.dialects.openai_responses.usage import decode_usage
 from polyvox.framing.sse import SSEFramer
-from polyvox.types.fold import fold
+from polyvox.types.events import StreamEnd
+from polyvox.types.fold import fold, unfold
 from polyvox.types.generate import GenerateRequest, Output, PromptCache
 from polyvox.types.messages import Message, assistant, system, tool, user
 from polyvox.types.parts import FileId, FilePart, ReasoningPart, TextPart, ToolCall, ToolResult, Url
 from polyvox.types.tools import AllowedTools, Grammar, NamedTool, Tool
+from tests.laws.table import ROWS
 from tests.recordings import recordings
 
 openai = pytest.importorskip("openai")
@@ -382,7 +385,7 @@ def test_the_sdk_reads_what_our_server_writes():
         frames = framer.feed(exchange.body) + framer.close()
         pieces = [piece for frame in frames for piece in encoder.feed(decoder.feed(frame))]
         pieces += encoder.feed(decoder.close()) + encoder.close()
-        again = type("Again", (), {"status": 200, "is_stream": True, "body": b"".join(pieces)})
+        again = _answered(b"".join(pieces), stream=True)
         (written, items), (theirs, done) = read_by_sdk(again), read_by_sdk(exchange)
         assert [_said(item) for item in items] == [_said(item) for item in done], exchange
         assert [_said(item) for item in written.output] == [_said(item) for item in done], exchange
@@ -415,9 +418,61 @@ def test_the_sdks_own_accumulator_follows_our_servers_stream():
         frames = framer.feed(exchange.body) + framer.close()
         pieces = [piece for frame in frames for piece in encoder.feed(decoder.feed(frame))]
         pieces += encoder.feed(decoder.close()) + encoder.close()
-        again = type("Again", (), {"status": 200, "is_stream": True, "body": b"".join(pieces)})
+        again = _answered(b"".join(pieces), stream=True)
         with sdk_client(again) as client, client.responses.stream(model="m", input="hi") as stream:
             texts = [event.snapshot for event in stream if event.type == "response.output_text.delta"]
             final = stream.get_final_response()
         assert final.output_text == ours.text, exchange
         assert texts[-1] and ours.text.endswith(texts[-1]), exchange
+
+
+@pytest.mark.recordings
+def test_the_sdk_reads_the_bodies_that_our_server_writes():
+    """Every recorded body, read by us and written again."""
+    seen = 0
+    for exchange in _answers():
+        if exchange.is_stream:
+            continue
+        again = _answered(OPENAI_RESPONSES.generate.encode_response(read_by_us(exchange)))
+        (written, _), (theirs, _) = read_by_sdk(again), read_by_sdk(exchange)
+        assert [_said(item) for item in written.output] == [_said(item) for item in theirs.output], exchange
+        assert (written.id, written.model, written.status) == (theirs.id, theirs.model, theirs.status), exchange
+        assert (written.usage, written.incomplete_details) == (theirs.usage, theirs.incomplete_details), exchange
+        seen += 1
+    assert seen > 60
+
+
+def _answered(body, *, stream=False):
+    return type("Again", (), {"status": 200, "is_stream": stream, "body": body})
+
+
+@pytest.mark.recordings
+@pytest.mark.parametrize("row", [row for row in ROWS if row.dialect is not OPENAI_RESPONSES], ids=repr)
+def test_the_sdk_reads_answers_of_other_wires_from_our_server(row):
+    """A gateway's client: the answer came on another wire, and is written whole and streamed on this one."""
+    seen = 0
+    for exchange, response in islice(row.answers(), 0, None, 4):
+        codec = OPENAI_RESPONSES.generate
+        (whole, _) = read_by_sdk(_answered(codec.encode_response(response)))
+        encoder = codec.stream_encoder(GenerateRequest(model="m", messages=()))
+        *inner, end = unfold(response)
+        pieces = encoder.feed([*inner, StreamEnd(end.finish, end.usage, meta=end.meta)]) + encoder.close()
+        streamed, done = read_by_sdk(_answered(b"".join(pieces), stream=True))
+        assert [_nameless(item) for item in done] == [_nameless(item) for item in streamed.output], exchange
+        for told in (whole, streamed):
+            assert told.output_text == response.text, exchange
+            calls = [item for item in told.output if item.type in ("function_call", "custom_tool_call")]
+            assert [(call.call_id, call.name) for call in calls] == [
+                (call.id, call.name) for call in response.tool_calls
+            ], exchange
+            thoughts = [text.text for item in told.output if item.type == "reasoning" for text in item.summary]
+            assert "\n\n".join(filter(None, thoughts)) == response.reasoning, exchange
+            spent = (told.usage.input_tokens, told.usage.output_tokens) if told.usage else (None, None)
+            ours = (response.usage.input_tokens, response.usage.output_tokens)
+            assert spent == (ours if ours == (None, None) else tuple(count or 0 for count in ours)), exchange
+        seen += 1
+    assert seen > 10
+
+
+def _nameless(item):
+    return {name: value for name, value in _said(item).items() if name != "id"}
