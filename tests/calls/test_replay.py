@@ -10,7 +10,7 @@ from polyvox.calls.replay import strip_foreign
 from polyvox.dialects.base import Dialect
 from polyvox.errors import UnsupportedError
 from polyvox.types.messages import Message
-from polyvox.types.parts import FileId, FilePart, OpaquePart, ReasoningPart, TextPart
+from polyvox.types.parts import FileId, FilePart, OpaquePart, ReasoningPart, Source, TextPart
 
 
 class FakeDialect:
@@ -52,6 +52,15 @@ def test_a_strangers_hidden_reasoning_is_left_out() -> None:
     (stripped,), _ = strip([Message("assistant", (hidden, TextPart("hi")), "else/m")])
 
     assert stripped.content == (TextPart("hi"),)
+
+
+def test_a_strangers_citation_keeps_its_place_and_loses_its_mark() -> None:
+    cited = Source(url="https://a.example", title="A", start=0, end=2, meta={"openai": {"encrypted_index": "x" * 80}})
+
+    (stripped,), adjustments = strip([Message("assistant", (TextPart("hi", sources=(cited,)),), "else/m")])
+
+    assert stripped.content[0].sources == (Source(url="https://a.example", title="A", start=0, end=2),)
+    assert adjustments == ()
 
 
 def test_a_strangers_opaque_part_is_left_out_and_named() -> None:

@@ -14,7 +14,7 @@ from polyvox.dialects.base import Dialect
 from polyvox.errors import UnsupportedError
 from polyvox.types.generate import Adjustment
 from polyvox.types.messages import Message
-from polyvox.types.parts import FileId, FilePart, Meta, OpaquePart, Part, ReasoningPart
+from polyvox.types.parts import FileId, FilePart, Meta, OpaquePart, Part, ReasoningPart, TextPart
 
 
 def _may_return(origin: str, target: str, replay: str) -> bool:
@@ -40,7 +40,12 @@ def _strip_part(part: Part, dialect: str, origin: str) -> Part | None:
     stripped = _without(part.meta, dialect)
     if isinstance(part, ReasoningPart) and not part.text and not stripped:
         return None
-    return part if stripped is part.meta else structs.replace(part, meta=stripped)
+    if stripped is not part.meta:
+        part = structs.replace(part, meta=stripped)
+    if isinstance(part, TextPart) and any(dialect in source.meta for source in part.sources):
+        sources = tuple(structs.replace(source, meta=_without(source.meta, dialect)) for source in part.sources)
+        return structs.replace(part, sources=sources)
+    return part
 
 
 def strip_foreign(
