@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.loopback import chat_chunk, chat_usage
-
 from polyvox.io.scripted import Answer, ScriptedIO
+from tests.loopback import chat_chunk, chat_usage
 
 FIRST = chat_chunk({"role": "assistant", "content": "Hel"})
 SECOND = chat_chunk({"content": "lo"})
