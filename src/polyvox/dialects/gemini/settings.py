@@ -13,6 +13,7 @@ from typing import Any, Final
 from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
+    read_list,
     read_number,
     read_object,
     read_text,
@@ -162,9 +163,13 @@ def _decode_config(config: JSONObject, facts: dict[str, Any]) -> JSONObject:
         count = read_whole(left.pop("logprobs", 0), f"{CONFIG}.logprobs", 0)
         if wanted:
             facts["logprobs"] = count
-    if "responseModalities" in left and all(isinstance(word, str) for word in left["responseModalities"]):
-        words = read_texts(left.pop("responseModalities"), f"{CONFIG}.responseModalities")
-        facts["modalities"] = tuple(word.lower() for word in words)
+    if "responseModalities" in left:
+        words = read_list(left["responseModalities"], f"{CONFIG}.responseModalities", "a list of modalities")
+        # Enums may come as numbers: those stay as they are.
+        if not any(isinstance(word, int) and not isinstance(word, bool) for word in words):
+            del left["responseModalities"]
+            said = read_texts(words, f"{CONFIG}.responseModalities")
+            facts["modalities"] = tuple(word.lower() for word in said)
     if "thinkingConfig" in left:
         reasoning, more = decode_reasoning(left.pop("thinkingConfig"))
         if reasoning is not None:
