@@ -384,20 +384,24 @@ class StreamEncoder:
             self._loose.append(part)
             return
         if not self._streams:
-            self._write_whole(_joined(part, self._pieces, meta), frames)
+            self._written = self._write_whole(_joined(part, self._pieces, meta), frames)
         if self._written:
             text = str(self._text)
             if isinstance(part, TextPart) and text:
                 self._cited.append(Cited(self._place, text, tuple(self._sources)))
             self._place += 1
+            if self._streams and own(meta) != own(self._meta) and isinstance(part, TextPart | ReasoningPart):
+                # A signature that came behind its words: Google, too, sends it on an empty text then.
+                self._place += self._write_whole(structs.replace(part, text="", meta=meta), frames)
 
-    def _write_whole(self, part: Part, frames: list[bytes]) -> None:
+    def _write_whole(self, part: Part, frames: list[bytes]) -> bool:
+        """Write a part that is whole, and tell whether this wire has a form for it."""
         block = encode_part(part)
         if block is None:
-            return
-        self._written = True
+            return False
         self._last = ""
         self._write_chunk([block], frames)
+        return True
 
     def _end(self, event: StreamEnd, frames: list[bytes]) -> None:
         meta = own(event.meta)

@@ -62,8 +62,8 @@ class AnswerReader:
 
     @property
     def ended(self) -> bool:
-        """Whether it was said why the answer ended: by its first candidate, or in place of one."""
-        return self.main.ended or (self._blocked is not None and not self.main.parts.count)
+        """Whether it was said why the answer ended: by its first candidate, or by the block of the prompt."""
+        return self.main.ended or self._blocked is not None
 
     def feed(self, data: bytes, events: list[Event]) -> None:
         """Take in a whole answer, a chunk, or an array of chunks. Raises the `ProviderError` that it may hold."""

@@ -120,7 +120,9 @@ def decode_sources(metadata: Mapping[str, Any], texts: Mapping[int, str]) -> Fou
         if spot is not None:
             placed.append(_at(spot, Source(url=_text(one, "uri"), title=_text(one, "title"))))
     loose = [
-        SourcePart(source.url, source.title, source.text) for place, source in enumerate(chunks) if place not in cited
+        SourcePart(source.url, source.title, source.text)
+        for place, source in enumerate(chunks)
+        if place not in cited and source != Source()
     ]
     return Found(placed, loose)
 
