@@ -30,7 +30,17 @@ PROVIDER = Provider(
             "efforts": ("minimal", "low", "medium", "high", "xhigh"),
             "encrypted_reasoning": "never",
             "custom_tools": False,
-        }
+            "plain_input": True,
+        },
+        # Sonar's own wire, for whoever still has it, behind a proxy of theirs.
+        "openai": {
+            "max_tokens_field": "max_tokens",
+            "system_role": "system",
+            # Usage comes unasked, in every chunk.
+            "include_usage": False,
+            "mid_system": False,
+            "custom_tools": False,
+        },
     },
     default_model="perplexity/sonar",
     links={"keys": "https://console.perplexity.ai", "models": "https://docs.perplexity.ai/docs/agent-api/models"},

@@ -431,3 +431,27 @@ def test_a_change_to_what_a_tool_of_the_providers_gave_is_sent():
     messages = (request.messages[0], Message("assistant", (call, hidden)), request.messages[2])
     again = encode_request(GenerateRequest(model="m", messages=messages), ResponsesQuirks(), stream=False)
     assert json.loads(again.body)["input"][1] == {**item, "results": [{"filename": "n.txt", "text": "***"}]}
+
+
+def test_a_service_that_takes_the_plainest_input_alone_gets_nothing_more():
+    """Neither ids nor phases, reasoning or hosted tools; several texts are one."""
+    own = {OWN: {"item": {"type": "message", "id": "msg", "phase": "commentary"}}}
+    shell = OpaquePart("shell_call", {OWN: {"type": "shell_call", "id": "sh"}})
+    search = ToolCall("ws", "web_search", "{}", executed=True, meta={OWN: {"item": {"type": "web_search_call"}}})
+    answer = assistant(
+        [
+            ReasoningPart("hm", meta={OWN: {"item": {"id": "rs", "encrypted_content": "e"}}}),
+            search,
+            TextPart("one", meta={OWN: {"more": "msg"}}),
+            TextPart("two", meta=own),
+            TextPart("no", refusal=True),
+            shell,
+        ]
+    )
+    told, adjustments = said(user("hi"), answer, user("and?"), quirks=ResponsesQuirks(plain_input=True))
+    assert told["input"] == [
+        {"role": "user", "content": "hi"},
+        {"type": "message", "role": "assistant", "content": "one\n\ntwo\n\nno"},
+        {"role": "user", "content": "and?"},
+    ]
+    assert [kind for kind, _, _ in adjustments] == ["dropped"] * 3

@@ -51,7 +51,7 @@ def encode_input(messages: Sequence[Message], encoding: Encoding) -> tuple[str |
                 _encode_assistant(message, items, held, encoding)
                 _drop_loose_reasoning(items, begins, encoding)
             case "user" | "tool":
-                items += _encode_user(message.content, encoding)
+                items += _encode_user(message.content, held, encoding)
     if held:
         items += _encode_said("user", held, encoding)
     return instructions, items
@@ -97,14 +97,14 @@ def _encode_said(role: str, parts: Iterable[Part], encoding: Encoding) -> list[J
     return items
 
 
-def _encode_user(parts: Sequence[Part], encoding: Encoding) -> list[JSONObject]:
+def _encode_user(parts: Sequence[Part], held: list[Part], encoding: Encoding) -> list[JSONObject]:
     items: list[JSONObject] = []
     told: list[Part] = []
     for part in parts:
         if isinstance(part, ToolResult):
             items += _encode_said("user", told, encoding)
             told = []
-            items.append(_encode_result(part, encoding))
+            items.append(_encode_result(part, held, encoding))
         elif isinstance(part, ToolCall):
             raise UnsupportedError(f"the call of {part.name!r} stands in a message that is not the assistant's")
         elif _is_item(part):
@@ -126,14 +126,29 @@ def _is_item(part: Part) -> bool:
     return bool(marks) and not any(name in marks for name in (ITEM, MORE, PLACE))
 
 
-def _encode_result(result: ToolResult, encoding: Encoding) -> JSONObject:
+def _encode_result(result: ToolResult, held: list[Part], encoding: Encoding) -> JSONObject:
     item = own(result.meta).get(ITEM) or {}
     kind = item.get("type") or _RESULTS[result.id in encoding.customs]
     content = result.content
     if result.is_error:
         encoding.note("emulated", "messages", "a tool's error is sent as text marked `error: `")
         content = _mark_error(content)
+    if encoding.quirks.plain_input:
+        return _encode_plain_result(result, content, held, encoding)
     return {"type": kind, **item, "call_id": result.id, "output": encode_content(content, encoding)}
+
+
+def _encode_plain_result(
+    result: ToolResult, content: Sequence[Part], held: list[Part], encoding: Encoding
+) -> JSONObject:
+    """Return a result that is a text. Its files go into a user message right after the results."""
+    files = [part for part in content if isinstance(part, FilePart)]
+    if files:
+        encoding.note("emulated", "messages", "files of a tool's result are sent in a user message after the results")
+        held += [TextPart(f"Files of the result of {result.name or result.id}:"), *files]
+    text = "\n".join(part.text for part in content if isinstance(part, TextPart))
+    told = {"type": _RESULTS[0], "call_id": result.id, "output": text}
+    return {**told, "name": result.name} if result.name else told
 
 
 def _mark_error(content: Sequence[Part]) -> tuple[Part, ...]:
@@ -155,7 +170,8 @@ def _encode_assistant(message: Message, items: list[JSONObject], held: list[Part
             items.append(_encode_answered({}, encode_content(loose, encoding, answered=True), encoding))
             loose.clear()
 
-    for group, item in groups(message.content):
+    plain = encoding.quirks.plain_input
+    for group, item in groups(_bare(part, encoding) for part in message.content) if plain else groups(message.content):
         if item is not None:
             settle()
             told = _encode_own(group, item, encoding)
@@ -171,6 +187,19 @@ def _encode_assistant(message: Message, items: list[JSONObject], held: list[Part
             settle()
             items.append(told)
     settle()
+
+
+def _bare(part: Part, encoding: Encoding) -> Part:
+    """Return a part of an answer with nothing of its item, save the signature of a call."""
+    marks = own(part.meta)
+    kept: JSONObject = {}
+    if isinstance(part, ToolCall) and not part.executed:
+        kept = {name: value for name, value in (marks.get(ITEM) or {}).items() if name == "thought_signature"}
+    elif isinstance(part, TextPart) and part.sources:
+        encoding.note("dropped", "messages", "citations are not sent back to this service; their text is")
+        part = structs.replace(part, sources=())
+    others = {name: value for name, value in part.meta.items() if name != DIALECT}
+    return structs.replace(part, meta={**others, DIALECT: {ITEM: kept}} if kept else others)
 
 
 def _encode_own(group: list[Part], item: JSONObject, encoding: Encoding) -> JSONObject | None:
@@ -194,6 +223,10 @@ def _encode_own(group: list[Part], item: JSONObject, encoding: Encoding) -> JSON
 def _encode_answered(item: JSONObject, content: str | list[JSONObject], encoding: Encoding) -> JSONObject:
     """Return what the assistant said as a message: in full where it is an item of an answer, or must look like one."""
     in_full = encoding.quirks.full_answers
+    if encoding.quirks.plain_input:
+        if not isinstance(content, str):
+            content = "\n\n".join(part.get("text") or part.get("refusal") or "" for part in content)
+        return {"type": "message", "role": "assistant", "content": content}
     if isinstance(content, str) and (in_full or "id" in item):
         content = [{"type": "output_text", "text": content, "annotations": []}]
     return {**({"type": "message"} if in_full else {}), **item, "role": "assistant", "content": content}

@@ -75,6 +75,11 @@ class ResponsesQuirks(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Whether the assistant's earlier texts must go as items of type `message` with `output_text` parts (llama.cpp). If
     not, those of another origin go in the short form."""
 
+    plain_input: bool = False
+    """Whether the input takes messages, calls and their results and no member beside what a caller must say
+    (Perplexity, where an unknown one is a 400). Of earlier answers the texts and calls are then sent, a call with its
+    `thought_signature`; results go as text, their files in a user message after them."""
+
     input_audio: bool = False
     """Whether sound can be sent (OpenRouter). OpenAI's text models take none on this wire."""
 

@@ -16,6 +16,7 @@ import msgspec
 from polyvox.dialects._parts import Parts
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.openai_responses import wire
+from polyvox.dialects.openai_responses.beside import SOUND, THOUGHTS, BesideReader
 from polyvox.dialects.openai_responses.fields import text_of
 from polyvox.dialects.openai_responses.item_stream import ItemReader
 from polyvox.dialects.openai_responses.response import (
@@ -25,7 +26,6 @@ from polyvox.dialects.openai_responses.response import (
     raise_error,
     raise_failure,
 )
-from polyvox.dialects.openai_responses.sound import SOUND, SoundReader
 from polyvox.dialects.openai_responses.sources import decode_annotation, decode_logprobs
 from polyvox.dialects.openai_responses.usage import decode_usage
 from polyvox.errors import InterruptedCallError
@@ -67,6 +67,7 @@ class StreamDecoder:
 
     __slots__ = (
         "_begun",
+        "_beside",
         "_content",
         "_done",
         "_ended",
@@ -75,7 +76,6 @@ class StreamDecoder:
         "_items",
         "_last",
         "_parts",
-        "_sound",
         "_usage",
         "_whole",
     )
@@ -90,7 +90,7 @@ class StreamDecoder:
         self._hot: ItemReader | None = None
         """The item whose text comes: its pieces go the shortest way."""
         self._content: list[Part] = []
-        self._sound = SoundReader(self._parts)
+        self._beside = BesideReader(self._parts)
         self._envelope: JSONObject = {}
         self._usage: Usage | None = None
         self._whole: Event | None = None
@@ -132,7 +132,7 @@ class StreamDecoder:
         if kind in SOUND:
             if event.delta is not None:
                 self._begin({}, events)
-                self._sound.feed(kind, event.delta, events)
+                self._beside.feed_sound(kind, event.delta, events)
             return
         if kind == "error" or (event.error is not None and not kind.startswith("response.")):
             raise_error(json.decode(data))
@@ -164,6 +164,9 @@ class StreamDecoder:
                 self._feed_part(event, ("summary", event.summary_index or 0), part, events)
             case "response.output_text.annotation.added":
                 self._feed_annotation(event, held, events)
+            case _ if kind.startswith(THOUGHTS):
+                self._begin({}, events)
+                self._beside.feed_thought(kind, held, events)
             case "response.failed":
                 raise_failure(response)
                 raise_failure({**held, "status": "failed"})
@@ -297,7 +300,7 @@ class StreamDecoder:
         self._begin({}, events)
         for reader in self._items:
             self._end_item(reader, reader.item, events)
-        self._sound.close(events)
+        self._beside.close(self._content, events)
         finish = decode_finish(self._envelope, self._content)
         if finish is None and not self._ended:
             # Last said to be under way, and yet at its end mark: no better word came.
