@@ -59,13 +59,13 @@ class Engine:
         self.registry = Registry(config)
         self._make_io = make_io
         self._io: dict[str, IO] = {}
-        self._targets: dict[tuple[str, str | None], Target] = {}
-        self._routes: dict[tuple[str, str | None], Route] = {}
+        self._targets: dict[tuple[str, str | None, int], Target] = {}
+        self._routes: dict[tuple[str, str | None, int], Route] = {}
         self._shared = Shared()
 
     def target(self, model: str, dialect: str | None = None) -> Target:
         """Return where a model's name leads."""
-        key = (model, dialect)
+        key = (model, dialect, self.registry.providers.version)
         target = self._targets.get(key)
         if target is None:
             target = self._targets[key] = self.registry.resolve(model, dialect=dialect)
@@ -145,7 +145,7 @@ class Engine:
 
     def _route(self, model: str, settings: GenerateSettings, dialect: str | None) -> Route:
         """Return the way to a model, with what this call says of headers and of what is not supported."""
-        key = (model, dialect)
+        key = (model, dialect, self.registry.providers.version)
         route = self._routes.get(key)
         if route is None:
             route = self._routes.setdefault(key, self._shared.route(self.registry, self.target(model, dialect)))

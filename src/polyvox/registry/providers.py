@@ -10,7 +10,9 @@ import functools
 import importlib
 import pkgutil
 import threading
+import warnings
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -19,6 +21,9 @@ from polyvox.errors import ConfigError
 from polyvox.providers.base import Provider
 from polyvox.registry.rows import Rows, built_in_rows, check_rows
 from polyvox.types.models import ModelConfig
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _ENTRY_POINTS = "polyvox.providers"
 _NO_PAGES = frozenset({"base", "rows"})
@@ -53,8 +58,17 @@ class ProviderRegistry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pages: dict[str, _Page | None] = {}
+        # Held while entry points are loaded: who asks meanwhile waits for them. A page may ask while it is loaded.
+        self._loading = threading.RLock()
         self._entry_points_read = False
+        self._broken: dict[str, ConfigError] = {}
         self._index: NameIndex | None = None
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """A number that is another one after every `register` and `unregister`."""
+        return self._version
 
     def register(self, provider: Provider, models: tuple[ModelConfig, ...] = ()) -> None:
         """Add a provider, or replace one of the same name."""
@@ -62,6 +76,7 @@ class ProviderRegistry:
         with self._lock:
             self._pages[provider.name] = _Page(provider, lambda: rows)
             self._index = None
+            self._version += 1
 
     def unregister(self, name: str) -> None:
         """Take a provider out, a built-in one too. Raises `ConfigError` for a name that is not there."""
@@ -70,9 +85,13 @@ class ProviderRegistry:
         with self._lock:
             self._pages[name] = None
             self._index = None
+            self._version += 1
 
     def get(self, name: str) -> Provider | None:
-        """Return the provider of that name, `None` where there is none."""
+        """Return the provider of that name, `None` where there is none.
+
+        Raises `ConfigError` where a third party's entry point of that name cannot be loaded.
+        """
         page = self._page(name)
         return page.provider if page else None
 
@@ -92,7 +111,7 @@ class ProviderRegistry:
 
     def index(self) -> NameIndex:
         """Return what a name without a provider can mean. This reads the rows of all providers, once."""
-        found = self._index
+        found, version = self._index, self._version
         if found is None:
             aliases: dict[str, ModelConfig] = {}
             ids: dict[str, tuple[ModelConfig, ...]] = {}
@@ -101,7 +120,10 @@ class ProviderRegistry:
                     ids[row.id] = (*ids.get(row.id, ()), row)
                     for alias in row.aliases:
                         aliases.setdefault(alias, row)
-            found = self._index = NameIndex(aliases, ids)
+            found = NameIndex(aliases, ids)
+            with self._lock:
+                if version == self._version:
+                    self._index = found
         return found
 
     def list(self) -> tuple[Provider, ...]:
@@ -119,6 +141,8 @@ class ProviderRegistry:
         if page is None:
             self._read_entry_points()
             with self._lock:
+                if name not in self._pages and name in self._broken:
+                    raise self._broken[name]
                 return self._pages.get(name)
         with self._lock:
             return self._pages.setdefault(name, page)
@@ -138,21 +162,34 @@ class ProviderRegistry:
         return _Page(module.PROVIDER, lambda: built_in_rows(name, by_hand))
 
     def _read_entry_points(self) -> None:
-        """Read third parties' pages: an entry point names a module with `PROVIDER` and `MODELS`, or a `Provider`."""
-        with self._lock:
+        """Read third parties' pages: an entry point names a module with `PROVIDER` and `MODELS`, or a `Provider`.
+
+        One that cannot be loaded is warned of once, and raises where its name is asked for; the others work.
+        """
+        with self._loading:
             if self._entry_points_read:
                 return
             self._entry_points_read = True
-        from importlib.metadata import entry_points
+            from importlib.metadata import entry_points
 
-        for entry_point in entry_points(group=_ENTRY_POINTS):
+            for entry_point in entry_points(group=_ENTRY_POINTS):
+                self._read_entry_point(entry_point)
+
+    def _read_entry_point(self, entry_point: EntryPoint) -> None:
+        try:
             found = entry_point.load()
             provider = found if isinstance(found, Provider) else getattr(found, "PROVIDER", None)
             if not isinstance(provider, Provider):
                 raise ConfigError(
-                    f"the entry point {entry_point.name!r} of group {_ENTRY_POINTS!r} gives no Provider: name a "
-                    "polyvox.providers.base.Provider, or a module with PROVIDER in it"
+                    "it gives no Provider: name a polyvox.providers.base.Provider, or a module with PROVIDER in it"
                 )
-            page = _Page(provider, functools.partial(check_rows, provider.name, getattr(found, "MODELS", ())))
-            with self._lock:
-                self._pages.setdefault(provider.name, page)
+            rows = check_rows(provider.name, getattr(found, "MODELS", ()))
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything; it is told, with its cause
+            said = error.message if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+            broken = ConfigError(f"the entry point {entry_point.name!r} of group {_ENTRY_POINTS!r}: {said}")
+            broken.__cause__ = error
+            self._broken[entry_point.name] = broken
+            warnings.warn(broken.message, RuntimeWarning, stacklevel=2)
+            return
+        with self._lock:
+            self._pages.setdefault(provider.name, _Page(provider, lambda: rows))
