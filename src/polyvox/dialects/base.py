@@ -83,6 +83,8 @@ class Codec(Struct, frozen=True):
     decode_response: Callable[[bytes], GenerateResponse[Any]]
     stream_decoder: Callable[[], StreamDecoder]
     decode_request: Callable[[bytes], tuple[GenerateRequest, bool]]
+    """`(body) -> (request, whether a stream was asked for)`. Where the address names the model and the wish for a
+    stream, not the body (Gemini), it takes that too: `(body, *, path="")`."""
     encode_response: Callable[[GenerateResponse[Any]], bytes]
     stream_encoder: Callable[[GenerateRequest], StreamEncoder]
     framing: Framing = "sse"
