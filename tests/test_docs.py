@@ -51,20 +51,21 @@ def play(request: GenerateRequest) -> str | GenerateResponse[Any]:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
-    """A server that OpenAI's variables point at, and a working directory with what the examples read."""
+    """A server that the variables of the great providers point at, and a working directory with what the examples read."""
     (tmp_path / "notes.txt").write_text("The sky is blue. The sea is blue.\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with FaultServer(play) as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-example")
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-example")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.base_url("anthropic"))
         yield server
 
 
 @pages_with("python")
 def test_the_python_of_a_page_runs_from_top_to_bottom(
-    page: Path, provider: FaultServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, provider: FaultServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-example")  # named as a fallback, and never reached
     names: dict[str, Any] = {"__name__": "__example__"}
     for text in blocks(page, "python"):
         exec(compile(text, str(page), "exec"), names)
@@ -80,7 +81,7 @@ def test_the_readme_shows_the_wire_at_work(provider: FaultServer) -> None:
     bodies = [json.loads(one.body) for one in provider.requests]
 
     assert {True, False} == {bool(body.get("stream")) for body in bodies}
-    items = [item for body in bodies for item in body.get("input", body.get("messages"))]
+    items = [item for body in bodies for item in body.get("input", body.get("messages", ()))]
     assert any(item.get("type") == "function_call_output" or item.get("role") == "tool" for item in items)
 
 

@@ -213,6 +213,15 @@ def test_a_word_that_is_no_call_config_is_refused(make_caller: Any) -> None:
         make_caller(**lab(ScriptedIO([]), call_config={"retry": 2}))
 
 
+@pytest.mark.parametrize(
+    "words", [{"cache": True}, {"budget": 5}, {"telemetry": True}, {"retry": "often"}, {"hedge": "soon"}]
+)
+def test_a_wrong_value_of_a_policy_is_told_with_what_would_be_right(make_caller: Any, words: dict[str, Any]) -> None:
+    (name,) = words
+    with pytest.raises(ConfigError, match=f"{name} is .*: give a {name.capitalize()}"):
+        make_caller(**lab(ScriptedIO([]))).generate("lab/m", "Hi", call_config=CallConfig(**words))
+
+
 def test_the_file_says_it_all(tmp_path: Path) -> None:
     file = tmp_path / "polyvox.toml"
     file.write_text(

@@ -7,7 +7,7 @@ this time". What is a list (callbacks, processors) is joined, the client's first
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct, field, structs
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from polyvox.calls.telemetry import Telemetry
 
 Off: TypeAlias = Literal[False]
+Kind = TypeVar("Kind")
 
 
 class CallConfig(Struct, frozen=True, kw_only=True):
@@ -140,3 +141,10 @@ def read_hedge(given: Hedge | float | Off | None) -> Hedge | None:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise ConfigError(f"hedge is {given!r}: give a Hedge, the seconds after which to try beside, or False")
     return Hedge(delay=float(given))
+
+
+def read_object(name: str, given: object, kind: type[Kind]) -> Kind:
+    """Return an object that is given whole, or tell of what kind it must be."""
+    if isinstance(given, kind):
+        return given
+    raise ConfigError(f"{name} is {given!r}: give a {kind.__name__}, or False")

@@ -108,15 +108,16 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.fallback import fallback
 
         composed = fallback([(route.target.name, way) for route, way in zip(routes, ways, strict=True)], falling)
-    if config.budget:
-        from polyvox.calls.budget import budgeted
+    if config.budget is not None and config.budget is not False:
+        from polyvox.calls.budget import Budget, budgeted
 
-        composed = budgeted(composed, config.budget, _dearest(routes))
-    if config.cache:
-        from polyvox.calls.cache import cached, scope_of
+        composed = budgeted(composed, words.read_object("budget", config.budget, Budget), _dearest(routes))
+    if config.cache is not None and config.cache is not False:
+        from polyvox.calls.cache import Cache, cached, scope_of
 
         accept = falling.accept if falling is not None else None
-        composed = cached(composed, config.cache, scope_of(routes[0].target), accept=accept, raw=raw)
+        cache = words.read_object("cache", config.cache, Cache)
+        composed = cached(composed, cache, scope_of(routes[0].target), accept=accept, raw=raw)
     if config.pre or config.post:
         from polyvox.calls.processors import processed
 
@@ -125,10 +126,11 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.hooks import hooked
 
         composed = hooked(composed, config.callbacks, raise_errors=bool(config.raise_callback_errors))
-    if config.telemetry:
-        from polyvox.calls.telemetry import traced
+    if config.telemetry is not None and config.telemetry is not False:
+        from polyvox.calls.telemetry import Telemetry, traced
 
-        composed = traced(composed, config.telemetry, routes[0].target, stream=stream)
+        telemetry = words.read_object("telemetry", config.telemetry, Telemetry)
+        composed = traced(composed, telemetry, routes[0].target, stream=stream)
     return composed
 
 
