@@ -211,6 +211,25 @@ def test_what_is_said_twice_is_read_once():
     assert [part.text for part in answer.content] == ["hi"]
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_is_called_and_counted_otherwise_at_the_end_is_read_once(ended):
+    """Some servers give other ids and places in the last event."""
+    frames = [
+        CREATED,
+        added(EMPTY, 3),
+        text("hi", 3),
+        *([done(message("hi"), 3)] if ended else []),
+        added(call(""), 5),
+        piece("function_call_arguments", "[1]", 5),
+        *([done(call("[1]"), 5)] if ended else []),
+    ]
+    items = [reasoning("hm"), message("hi"), call("[1]")]
+    last = completed(*({**item, "id": f"other_{item['id']}"} for item in items))
+    answer = streamed(*frames, last)
+    assert (answer.text, answer.reasoning) == ("hi", "hm")
+    assert [one.arguments for one in answer.tool_calls] == ["[1]"]
+
+
 def test_a_call_begins_when_its_name_is_known():
     nameless = {"type": "function_call", "id": "fc_1", "arguments": ""}
     events = events_of(

@@ -202,6 +202,11 @@ class ItemReader:
             self._now = None
         return [slot.part for slot in slots] or [opened.part for opened in self._open.values()]
 
+    def says(self, item: JSONObject) -> bool:
+        """Tell whether another item says what this one said, whatever it is called."""
+        said = _gist(item)
+        return any(said) and said == _gist({"type": self.kind, **self.item})
+
     def _with_held(self, slot: Slot) -> Slot:
         """Give a call what came of its arguments before its name was known."""
         if self._held and isinstance(slot.part, ToolCall) and not slot.part.arguments:
@@ -233,6 +238,15 @@ class ItemReader:
                 self._hand_on(opened, part.text[opened.sent :], None, events)
             case ToolCall() if len(part.arguments) > opened.sent and isinstance(opened.part, ToolCall):
                 self._hand_on(opened, part.arguments[opened.sent :], None, events)
+
+
+def _gist(item: JSONObject) -> tuple[object, ...]:
+    """Return what an item says to a reader, without its id, its status and the like."""
+    return (
+        item.get("encrypted_content"),
+        *((type(part), part.text) for _, part in decode_item(item) if isinstance(part, TextPart | ReasoningPart)),
+        *((part.id, part.name, part.arguments) for _, part in decode_item(item) if isinstance(part, ToolCall)),
+    )
 
 
 def _bare(part: Part) -> Part:

@@ -106,11 +106,12 @@ def _encode_reasoning(reasoning: Reasoning, encoding: Encoding, body: JSONObject
         encoding.note("dropped", "reasoning", "this model does not reason")
         return
     if isinstance(reasoning, int) and (quirks.budgets or "reasoning.max_tokens" in encoding.spelled):
-        body["reasoning"] = {"max_tokens": reasoning}
+        told: JSONObject = {"max_tokens": reasoning}
     else:
-        body["reasoning"] = {"effort": _effort(reasoning, encoding)}
+        told = {"effort": _effort(reasoning, encoding)}
     if quirks.summary is not None and reasoning not in ("none", 0):
-        body["reasoning"]["summary"] = quirks.summary
+        told["summary"] = quirks.summary
+    body["reasoning"] = told
 
 
 def _effort(reasoning: Reasoning, encoding: Encoding) -> str:

@@ -9,6 +9,7 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -280,14 +281,22 @@ class StreamDecoder:
         self._done = self._ended = True
 
     def _match(self, at: int, item: JSONObject) -> ItemReader | None:
-        """Return what was streamed of an item: by its id; by its place where either has none, or of the same kind."""
-        name = text_of(item, "id")
-        for reader in self._items:
-            if name and reader.name == name:
-                return reader
-        for reader in self._items:
-            if reader.output == at and reader.kind == text_of(item, "type"):
-                return reader
+        """Return what was streamed of an item, by the first that holds: its id, its place and kind, what it says.
+
+        Some servers call an item by another id, or count other places, in the last event.
+        """
+        name, kind = text_of(item, "id"), text_of(item, "type")
+        alike = [reader for reader in self._items if reader.kind == kind]
+        ways: tuple[Callable[[ItemReader], bool], ...] = (
+            lambda reader: bool(name) and reader.name == name,
+            lambda reader: reader.output == at,
+            lambda reader: reader.ended and reader.says(item),
+            lambda reader: not reader.ended,
+        )
+        for way, readers in zip(ways, (self._items, alike, alike, alike), strict=True):
+            for reader in readers:
+                if way(reader):
+                    return reader
         return None
 
     def close(self) -> list[Event]:
