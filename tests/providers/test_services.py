@@ -168,7 +168,7 @@ def test_openrouter_fails_mid_stream_with_what_had_come(make_caller: Any) -> Non
     service = Service(make_caller, [stream(delta({"role": "assistant", "content": "Half"}), broken)])
     with pytest.raises(ProviderError) as caught:
         service.caller.stream("openrouter/openai/gpt-5.5", "Hi").drain()
-    assert caught.value.partial.text == "Half" and caught.value.retryable
+    assert caught.value.partial is not None and caught.value.partial.text == "Half" and caught.value.retryable
     assert "Provider returned error" in caught.value.message
 
 
@@ -215,8 +215,8 @@ def test_deepseek_gets_an_empty_reasoning_for_a_turn_of_another_model(make_calle
 
 
 def test_deepseek_keeps_the_line_alive_and_counts_its_cache(make_caller: Any) -> None:
-    usage = {**USAGE, "prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}
-    usage["completion_tokens_details"] = {"reasoning_tokens": 3}
+    cached = {"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}
+    usage = {**USAGE, **cached, "completion_tokens_details": {"reasoning_tokens": 3}}
     pieces = [
         ": keep-alive\n\n",
         "\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import warnings
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ from polyvox.types.models import ModelConfig
 _numbers = itertools.count()
 
 
-def registry(day: str, **facts: str) -> tuple[Registry, str]:
+def registry(day: str, **facts: Any) -> tuple[Registry, str]:
     """A registry on that day, with a model of a name that nobody was warned of."""
     model = f"m{next(_numbers)}"
     page = Provider(

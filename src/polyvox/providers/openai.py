@@ -37,8 +37,8 @@ _WIDE = ("none", "low", "medium", "high", "xhigh")
 _WIDEST = ("none", "low", "medium", "high", "xhigh", "max")
 _ALWAYS = ("low", "medium", "high", "xhigh", "max")
 # Refused by models that reason; the first ones taken where reasoning can be turned off, and is.
-_SAMPLING = dict.fromkeys(("temperature", "top_p", "logprobs"), "drop")
-_NEVER = dict.fromkeys(("presence_penalty", "frequency_penalty", "stop"), "drop")
+_SAMPLING: dict[str, str] = dict.fromkeys(("temperature", "top_p", "logprobs"), "drop")
+_NEVER: dict[str, str] = dict.fromkeys(("presence_penalty", "frequency_penalty", "stop"), "drop")
 
 
 def _reasoner(

@@ -35,7 +35,7 @@ PROVIDER = Provider(
 )
 
 # Refused by models that reason: https://docs.x.ai/docs/guides/reasoning
-_NO_STOP = dict.fromkeys(("presence_penalty", "frequency_penalty", "stop"), "drop")
+_NO_STOP: dict[str, str] = dict.fromkeys(("presence_penalty", "frequency_penalty", "stop"), "drop")
 
 
 # https://docs.x.ai/developers/model-capabilities/text/reasoning: which steps each one takes.
