@@ -195,6 +195,14 @@ def test_arguments_in_pieces_become_one_call():
     assert response.finish == Finish("tool_calls", "STOP")
 
 
+def test_a_call_in_pieces_is_told_as_soon_as_its_name_is_known():
+    decoder = StreamDecoder()
+    frames = [piece(name="f"), piece({"jsonPath": "$.a", "stringValue": "x"}), piece(more=False)]
+    told = [decoder.feed(Frame(json.dumps(one).encode())) for one in frames]
+    assert told[0][1:] == [PartStart(0, ToolCall("polyvox_r_0", "f"))]
+    assert told[1:] == [[], [ToolCallDelta(0, '{"a":"x"}'), PartEnd(0)]]
+
+
 def test_calls_in_pieces_follow_one_another_and_may_lack_their_end():
     signed = {"functionCall": {"name": "f", "willContinue": True}, "thoughtSignature": "s"}
     first, second = streamed(

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from polyvox.dialects._reading import JSONObject
+from polyvox.dialects.gemini.fields import text_of
 
 _STEP: Final = re.compile(r"""\.([^.\[\]]+)|\[(\d+)\]|\['((?:[^'\\]|\\.)*)'\]|\["((?:[^"\\]|\\.)*)"\]""")
 _MOST: Final = 10_000
@@ -20,13 +21,19 @@ _MOST: Final = 10_000
 class PartialArguments:
     """The pieces of one call."""
 
-    __slots__ = ("_arguments", "_block", "_call", "_unread")
+    __slots__ = ("_arguments", "_block", "_call", "_unread", "index")
 
     def __init__(self) -> None:
+        self.index: int | None = None  # of the call's part, once that has begun
         self._block: JSONObject = {}
         self._call: JSONObject = {}
         self._arguments: JSONObject = {}
         self._unread: list[Any] = []
+
+    @property
+    def name(self) -> str:
+        """The function's name, `""` as long as it is not known."""
+        return text_of(self._call, "name")
 
     def feed(self, block: JSONObject, call: JSONObject) -> None:
         """Take in a chunk of the call."""

@@ -236,21 +236,34 @@ class CandidateReader:
     def _feed_partial(self, block: JSONObject, call: JSONObject, events: list[Event]) -> None:
         if self._partial is not None and isinstance(call.get("name"), str) and call["name"]:
             self._end_partial(self._partial, events)
-        if self._partial is None:
+        partial = self._partial
+        if partial is None:
             self._end_open(events)
             self._given = True
-            self._partial = PartialArguments()
-        self._partial.feed(block, call)
+            partial = self._partial = PartialArguments()
+        partial.feed(block, call)
+        if partial.index is None and partial.name:
+            self._start_partial(partial, events)
         if call.get("willContinue") is not True:
-            self._end_partial(self._partial, events)
+            self._end_partial(partial, events)
+
+    def _start_partial(self, partial: PartialArguments, events: list[Event]) -> int:
+        index = partial.index
+        if index is None:
+            part = decode_part(partial.block(), self._calls)
+            index = self.parts.start(
+                structs.replace(part, arguments="") if isinstance(part, ToolCall) else part, events
+            )
+            partial.index = index
+        return index
 
     def _end_partial(self, partial: PartialArguments, events: list[Event]) -> None:
         self._partial = None
-        part = decode_part(partial.block(), self._calls)
-        if isinstance(part, ToolCall):
-            index = self.parts.start(structs.replace(part, arguments=""), events)
-            events.append(ToolCallDelta(index, part.arguments))
-            self.parts.end(index, events, part.meta)
+        index = self._start_partial(partial, events)
+        whole = decode_part(partial.block(), Calls())
+        if isinstance(whole, ToolCall):
+            events.append(ToolCallDelta(index, whole.arguments))
+        self.parts.end(index, events, whole.meta)
 
 
 def _marks(part: TextPart | ReasoningPart) -> bool:
