@@ -155,3 +155,16 @@ def test_a_word_that_nothing_would_read_is_refused_with_its_place(tmp_path: Path
     with pytest.raises(ConfigError) as caught:
         prepare(Registry(read_file(file)).resolve("mine/m"), build_request("mine/m", "Hi", {}), stream=False)
     assert words in caught.value.message and "m" in caught.value.message
+
+
+def test_a_dated_snapshot_has_the_facts_of_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    known = registry()
+    for name in ("gpt-5.5-2026-04-23", "openai/gpt-5.5-2026-04-23", "gpt-5.5-20260423"):
+        target = known.resolve(name)
+        assert target.dialect.name == "openai_responses" and target.quirks.efforts[-1] == "xhigh"
+        assert target.model == name.removeprefix("openai/") and target.row is not None and target.row.price is not None
+    assert known.resolve("openai/gpt-5-2025-08-07").row.retires is None  # type: ignore[union-attr]
+    assert known.resolve("openai/gpt-99-2026-01-01").row is None
+    with pytest.raises(ConfigError, match="no model 'gpt-99-2026-01-01'"):
+        known.resolve("gpt-99-2026-01-01")

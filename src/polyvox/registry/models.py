@@ -7,6 +7,7 @@ provider, else to the only configured one that has it, else it is an error that 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -30,6 +31,9 @@ _REPLACED: Final = (
     "emulate",
     "price",
 )
+
+_SNAPSHOT: Final = re.compile(r"-20\d\d-?\d\d-?\d\d$")
+"""What a dated snapshot of a model has behind its id: `gpt-5.5-2026-04-23`, `claude-opus-5-5-20260801`."""
 
 
 class ModelRegistry:
@@ -70,8 +74,14 @@ class ModelRegistry:
         return tuple(row for row in found.values() if row is not None)
 
     def row(self, provider: str, model: str, *, like: str | None = None) -> ModelConfig | None:
-        """Return the row of that model, `None` for one we know nothing of. `like`: the page to look in instead."""
-        row = self._providers.rows(like or self._page_name(provider)).get(model)
+        """Return the row of that model, `None` for one we know nothing of. `like`: the page to look in instead.
+
+        A dated snapshot without a row has its model's, less the day on which that retires.
+        """
+        rows = self._providers.rows(like or self._page_name(provider))
+        row = rows.get(model)
+        if row is None and _SNAPSHOT.search(model) and (whole := rows.get(_SNAPSHOT.sub("", model))) is not None:
+            row = structs.replace(whole, id=model, aliases=(), home=False, retires=None, successor=None)
         if row is None:
             override = self._config.models.get(f"{provider}/{model}")
             return self._overridden(ModelConfig(id=model, provider=provider)) if override else None
@@ -140,14 +150,14 @@ class ModelRegistry:
         alias = index.aliases.get(name)
         if alias is not None:
             return alias.provider, alias.id
-        by_id = index.ids.get(name, ())
+        by_id = index.ids.get(name) or index.ids.get(_SNAPSHOT.sub("", name), ())
         homes = [row for row in by_id if row.home]
         configured = [row for row in by_id if row.provider in self._config.providers]
         for candidates in (homes, configured, by_id):
             if len(candidates) == 1:
-                return candidates[0].provider, candidates[0].id
+                return candidates[0].provider, name
         if by_id:
-            choices = ", ".join(sorted(f"{row.provider}/{row.id}" for row in by_id))
+            choices = ", ".join(sorted(f"{row.provider}/{name}" for row in by_id))
             raise ConfigError(f"{name!r} is offered by several providers: say which one ({choices})")
         raise ConfigError(
             f"no model {name!r}{_near(name, self._suggestions())} A model we have no row for is named in full: "
