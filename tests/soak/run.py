@@ -132,7 +132,7 @@ def settings(url: str) -> dict[str, Any]:
             "like": "openai_compatible",
             "api_key": "any",
             "limits": {"concurrency": 64},
-            "breaker": {"failures": 1_000_000},
+            "breaker": {"failures": 1_000_000, "window": 5},
         }
         for name in spoken()
     }
