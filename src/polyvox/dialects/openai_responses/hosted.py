@@ -14,6 +14,7 @@ from typing import Any, Final
 from polyvox.dialects._media import ANY_IMAGE, decode_base64, encode_base64, sniff
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.openai_responses.fields import text_of
+from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.parts import FilePart, Part, SourcePart, TextPart, ToolCall, ToolResult, Url
 
@@ -181,8 +182,7 @@ def _write_arguments(told: JSONObject, kind: str, arguments: str) -> None:
     elif kind in ("mcp_call", "code_interpreter_call"):
         told["arguments"] = arguments
     else:
-        held = ToolCall("", "", arguments).decode()
-        asked = held if isinstance(held, dict) else {}
+        asked = _asked(arguments)
         if kind == "web_search_call":
             sources = (told.get("action") or {}).get("sources")
             told["action"] = asked if sources is None else {**asked, "sources": sources}
@@ -190,6 +190,15 @@ def _write_arguments(told: JSONObject, kind: str, arguments: str) -> None:
             told["revised_prompt" if "revised_prompt" in told else "prompt"] = asked.get("prompt")
         else:
             told["queries"] = asked.get("queries")
+
+
+def _asked(arguments: str) -> JSONObject:
+    """Return arguments as the object that the wire takes: what is none is `{}`."""
+    try:
+        held = json.decode(arguments.encode())
+    except DecodeError:
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _write_outcome(told: JSONObject, kind: str, result: ToolResult) -> None:
