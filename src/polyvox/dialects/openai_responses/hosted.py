@@ -195,7 +195,7 @@ def _write_arguments(told: JSONObject, kind: str, arguments: str) -> None:
 def _asked(arguments: str) -> JSONObject:
     """Return arguments as the object that the wire takes: what is none is `{}`."""
     try:
-        held = json.decode(arguments.encode())
+        held = json.decode(arguments)
     except DecodeError:
         return {}
     return held if isinstance(held, dict) else {}
