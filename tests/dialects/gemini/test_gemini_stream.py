@@ -96,6 +96,23 @@ def test_the_last_chunk_may_be_an_empty_text_that_bears_a_signature():
     assert fold(events).text == "ab"
 
 
+@pytest.mark.parametrize("bare", [{"thoughtSignature": "s"}, {"text": None, "thoughtSignature": "s"}])
+def test_a_signature_alone_is_one_on_an_empty_text(bare):
+    assert streamed(text("a"), chunk(bare, reason="STOP")).content == (TextPart("a"), TextPart("", meta=SIGNED))
+
+
+def test_ratings_and_announcements_may_come_with_every_piece():
+    ratings = [[{"category": "HARM_CATEGORY_HARASSMENT", "probability": word}] for word in ("LOW", "HIGH")]
+    response = streamed(
+        text("a", beside={"safetyRatings": ratings[0]}),
+        text("b", beside={"safetyRatings": ratings[1], "groundingMetadata": {}}),
+        text("c", beside={"safetyRatings": ratings[1], "groundingMetadata": {}}),
+        text("", reason="STOP"),
+    )
+    assert response.text == "abc"
+    assert response.meta == {"gemini": {"candidate": {"safetyRatings": ratings[1], "groundingMetadata": {}}}}
+
+
 def test_a_text_that_bears_a_signature_is_a_part_of_its_own():
     response = streamed(chunk({"text": "a", "thoughtSignature": "s"}), text("b"), text("c", reason="STOP"))
     assert response.content == (TextPart("a", meta=SIGNED), TextPart("bc"))

@@ -32,6 +32,7 @@ KINDS: Final = (
     "text",
 )
 EXECUTED: Final = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
+_BARE: Final = frozenset({"text", "thought", SIGNATURE})
 _OUTCOME_OK: Final = ("OUTCOME_OK", 1, None)
 _CALL: Final = ("id", "name", "args")
 _RESPONSE: Final = ("id", "name", "response", "parts")
@@ -87,6 +88,8 @@ def decode_part(block: JSONObject, calls: Calls, arguments: str | None = None) -
     """Return a part. `arguments` is a function call's as they were written, where that is known."""
     kind = next((kind for kind in KINDS if block.get(kind) is not None), "")
     held = block.get(kind)
+    if not kind and SIGNATURE in block and block.keys() <= _BARE:
+        kind, held = "text", ""  # a signature alone: the text it stands on is empty
     if kind == "text" and isinstance(held, str):
         meta = kept(block, ("text",))
         return ReasoningPart(held, meta=meta) if block.get("thought") is True else TextPart(held, meta=meta)

@@ -33,7 +33,6 @@ class CandidateReader:
     __slots__ = (
         "_calls",
         "_given",
-        "_grounded",
         "_metas",
         "_open",
         "_partial",
@@ -42,6 +41,7 @@ class CandidateReader:
         "_sound",
         "_texts",
         "ended",
+        "grounded",
         "meta",
         "parts",
         "text",
@@ -60,7 +60,7 @@ class CandidateReader:
         self._calls = Calls(answer)
         self._given = False  # it holds calls for the caller to run
         self._partial: PartialArguments | None = None
-        self._grounded = False
+        self.grounded = False  # whether sources may come
         self._raw_finish: Any = None
         self.ended = False
         self.meta: JSONObject = {}
@@ -86,7 +86,7 @@ class CandidateReader:
     def _keep(self, name: str, value: Any) -> None:
         known = self.meta.get(name)
         if name in (GROUNDING, CITATIONS):
-            self._grounded = True
+            self.grounded = True
         if name in (CITATIONS, LOGPROBS) and isinstance(known, dict) and isinstance(value, dict):
             value = _joined(known, value)
         elif name == GROUNDING and known and not value:
@@ -218,7 +218,7 @@ class CandidateReader:
         if self._sound is not None:
             self._end(self._sound[0], events)
         for index in (self._open, self.text):
-            if index is not None and not self._grounded:
+            if index is not None and not self.grounded:
                 self._shut.add(index)
                 self._end(index, events)
         self._open = self.text = self.thought = self._sound = None

@@ -52,6 +52,8 @@ class StreamDecoder:
         candidate = chunk.candidates[0]
         if candidate.index or len(candidate.content.parts) != 1 or main.parts.mends:
             return False
+        if candidate.groundingMetadata is not None and (candidate.groundingMetadata or not main.grounded):
+            return False
         piece = candidate.content.parts[0]
         text = piece.text
         if not text or text[-1] >= "\ud800":
@@ -65,6 +67,8 @@ class StreamDecoder:
                 return False
             main.write_more(text)
             events.append(TextDelta(main.text, text))
+        if candidate.safetyRatings is not None:
+            main.meta["safetyRatings"] = candidate.safetyRatings
         if chunk.createTime:
             reader.keep("createTime", chunk.createTime)
         if chunk.usageMetadata is not None:

@@ -6,6 +6,8 @@ plain JSON, so that a member nobody knows yet is kept.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -25,16 +27,18 @@ class TextContent(Struct, forbid_unknown_fields=True):
 
 
 class TextCandidate(Struct, forbid_unknown_fields=True):
-    """A candidate of which more text came, with nothing beside it that has to be kept."""
+    """A candidate of which more text came."""
 
     content: TextContent
     index: int = 0
+    safetyRatings: list[Any] | None = None  # noqa: N815 - the wire's own names; older models send them every time
+    groundingMetadata: dict[str, Any] | None = None  # noqa: N815 - empty until the last chunk
 
 
 class Counts(Struct):
     """The running totals of a chunk."""
 
-    promptTokenCount: int | None = None  # noqa: N815 - the wire's own names
+    promptTokenCount: int | None = None  # noqa: N815
     toolUsePromptTokenCount: int | None = None  # noqa: N815
     cachedContentTokenCount: int | None = None  # noqa: N815
     candidatesTokenCount: int | None = None  # noqa: N815
