@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import polyvox
 
@@ -35,6 +38,37 @@ def test_every_public_name_is_there_and_listed() -> None:
     for name in polyvox.__all__:
         assert getattr(polyvox, name) is not None
     assert set(dir(polyvox)) == set(polyvox.__all__)
+
+
+def test_type_checkers_are_told_of_the_same_names() -> None:
+    """What stands under `TYPE_CHECKING` is what is loaded on first use, from the same modules."""
+    tree = ast.parse(Path(polyvox.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    told = {
+        name.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if name.asname == name.name
+    }
+
+    assert told == {name: f"polyvox.{module}" for name, module in polyvox._MODULE_OF.items()}
+
+
+def test_every_word_of_a_configuration_has_its_kind_at_hand() -> None:
+    """Whatever stands in a `CallConfig`, a `ProviderConfig` or a `Config` is imported from `polyvox` itself."""
+    named = re.compile(r"\b[A-Z][A-Za-z]+\b")
+    words = {
+        word
+        for kind in (polyvox.CallConfig, polyvox.ProviderConfig, polyvox.EndpointConfig, polyvox.Config)
+        for annotation in kind.__annotations__.values()
+        for word in named.findall(str(annotation))
+    }
+    ours = {"Off", "PreProcessor", "PostFactory", "SignFunction", "Auth"}  # aliases and protocols: nobody makes one
+    theirs = {"None", "Any", "Literal", "Mapping", "Sequence", "Callable"}
+
+    assert words - ours - theirs <= set(polyvox.__all__)
+    assert {"Retry", "Fallback", "Budget", "Balance", "RateLimit", "Breaker", "Timeout"} <= words
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

@@ -22,12 +22,24 @@ if TYPE_CHECKING:
     from polyvox.calls.cache import MemoryStore as MemoryStore
     from polyvox.calls.cache_redis import RedisStore as RedisStore
     from polyvox.calls.cache_sqlite import SQLiteStore as SQLiteStore
+    from polyvox.calls.coalesce import Coalesce as Coalesce
     from polyvox.calls.config import CallConfig as CallConfig
+    from polyvox.calls.estimate import PriceBound as PriceBound
+    from polyvox.calls.facts import CacheErrorFact as CacheErrorFact
+    from polyvox.calls.facts import CacheFact as CacheFact
+    from polyvox.calls.facts import CircuitFact as CircuitFact
+    from polyvox.calls.facts import FallbackFact as FallbackFact
+    from polyvox.calls.facts import HedgeFact as HedgeFact
+    from polyvox.calls.facts import LimitFact as LimitFact
+    from polyvox.calls.facts import RetryFact as RetryFact
     from polyvox.calls.fallback import Fallback as Fallback
     from polyvox.calls.hedge import Hedge as Hedge
     from polyvox.calls.hooks import Callbacks as Callbacks
+    from polyvox.calls.queue import QueueEvent as QueueEvent
+    from polyvox.calls.redact import Redact as Redact
     from polyvox.calls.retry import Retry as Retry
     from polyvox.calls.telemetry import Telemetry as Telemetry
+    from polyvox.calls.think_tags import ThinkTags as ThinkTags
     from polyvox.client.clients import AsyncClient as AsyncClient
     from polyvox.client.clients import AsyncModel as AsyncModel
     from polyvox.client.clients import Client as Client
@@ -35,6 +47,8 @@ if TYPE_CHECKING:
     from polyvox.client.default import generate as generate
     from polyvox.client.default import stream as stream
     from polyvox.client.explain import Explanation as Explanation
+    from polyvox.client.queue import AsyncStreamQueue as AsyncStreamQueue
+    from polyvox.client.queue import StreamQueue as StreamQueue
     from polyvox.client.streams import AsyncStream as AsyncStream
     from polyvox.client.streams import Stream as Stream
     from polyvox.errors import AuthenticationError as AuthenticationError
@@ -63,6 +77,8 @@ if TYPE_CHECKING:
     from polyvox.io.base import Cancel as Cancel
     from polyvox.io.base import HttpRequest as HttpRequest
     from polyvox.registry.config import Config as Config
+    from polyvox.registry.config import EndpointConfig as EndpointConfig
+    from polyvox.registry.config import ModelOverride as ModelOverride
     from polyvox.registry.config import ProviderConfig as ProviderConfig
     from polyvox.secrets import Secret as Secret
     from polyvox.types.events import Event as Event
@@ -103,10 +119,16 @@ if TYPE_CHECKING:
     from polyvox.types.parts import ToolCall as ToolCall
     from polyvox.types.parts import ToolResult as ToolResult
     from polyvox.types.parts import Url as Url
+    from polyvox.types.policies import Balance as Balance
+    from polyvox.types.policies import Breaker as Breaker
+    from polyvox.types.policies import RateLimit as RateLimit
     from polyvox.types.tools import AllowedTools as AllowedTools
     from polyvox.types.tools import NamedTool as NamedTool
     from polyvox.types.tools import Tool as Tool
+    from polyvox.types.usage import Attempt as Attempt
     from polyvox.types.usage import Cost as Cost
+    from polyvox.types.usage import RateLimits as RateLimits
+    from polyvox.types.usage import Timing as Timing
     from polyvox.types.usage import Usage as Usage
 
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -114,15 +136,30 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "calls.cache": ("Cache", "MemoryStore"),
     "calls.cache_redis": ("RedisStore",),
     "calls.cache_sqlite": ("SQLiteStore",),
+    "calls.coalesce": ("Coalesce",),
     "calls.config": ("CallConfig",),
+    "calls.estimate": ("PriceBound",),
+    "calls.facts": (
+        "CacheErrorFact",
+        "CacheFact",
+        "CircuitFact",
+        "FallbackFact",
+        "HedgeFact",
+        "LimitFact",
+        "RetryFact",
+    ),
     "calls.fallback": ("Fallback",),
     "calls.hedge": ("Hedge",),
     "calls.hooks": ("Callbacks",),
+    "calls.queue": ("QueueEvent",),
+    "calls.redact": ("Redact",),
     "calls.retry": ("Retry",),
     "calls.telemetry": ("Telemetry",),
+    "calls.think_tags": ("ThinkTags",),
     "client.clients": ("AsyncClient", "AsyncModel", "Client", "Model"),
     "client.default": ("generate", "stream"),
     "client.explain": ("Explanation",),
+    "client.queue": ("AsyncStreamQueue", "StreamQueue"),
     "client.streams": ("AsyncStream", "Stream"),
     "errors": (
         "AuthenticationError",
@@ -150,7 +187,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "UnsupportedError",
     ),
     "io.base": ("Cancel", "HttpRequest"),
-    "registry.config": ("Config", "ProviderConfig"),
+    "registry.config": ("Config", "EndpointConfig", "ModelOverride", "ProviderConfig"),
     "secrets": ("Secret",),
     "types.events": (
         "Event",
@@ -190,8 +227,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ToolResult",
         "Url",
     ),
+    "types.policies": ("Balance", "Breaker", "RateLimit"),
     "types.tools": ("AllowedTools", "NamedTool", "Tool"),
-    "types.usage": ("Cost", "Usage"),
+    "types.usage": ("Attempt", "Cost", "RateLimits", "Timing", "Usage"),
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -202,18 +240,26 @@ __all__ = [
     "AsyncClient",
     "AsyncModel",
     "AsyncStream",
+    "AsyncStreamQueue",
+    "Attempt",
     "AudioOutput",
     "AuthenticationError",
     "BadRequestError",
+    "Balance",
     "BillingError",
+    "Breaker",
     "Budget",
     "Cache",
+    "CacheErrorFact",
+    "CacheFact",
     "CallConfig",
     "CallTimeoutError",
     "Callbacks",
     "Cancel",
     "Cancelled",
+    "CircuitFact",
     "Client",
+    "Coalesce",
     "Config",
     "ConfigError",
     "ConflictError",
@@ -222,9 +268,11 @@ __all__ = [
     "ContextLengthError",
     "Cost",
     "DecodeError",
+    "EndpointConfig",
     "Event",
     "Explanation",
     "Fallback",
+    "FallbackFact",
     "FileDelta",
     "FileId",
     "FilePart",
@@ -232,13 +280,16 @@ __all__ = [
     "GenerateRequest",
     "GenerateResponse",
     "Hedge",
+    "HedgeFact",
     "HttpRequest",
     "InterruptedCallError",
     "LimitError",
+    "LimitFact",
     "MemoryStore",
     "Message",
     "Model",
     "ModelConfig",
+    "ModelOverride",
     "NamedTool",
     "NotFoundError",
     "OpaquePart",
@@ -249,15 +300,21 @@ __all__ = [
     "PermissionDeniedError",
     "PolyvoxError",
     "Price",
+    "PriceBound",
     "PromptCache",
     "ProviderConfig",
     "ProviderError",
+    "QueueEvent",
+    "RateLimit",
     "RateLimitError",
+    "RateLimits",
     "RawFrame",
     "ReasoningDelta",
     "ReasoningPart",
+    "Redact",
     "RedisStore",
     "Retry",
+    "RetryFact",
     "SQLiteStore",
     "Secret",
     "ServerError",
@@ -266,11 +323,14 @@ __all__ = [
     "SourcePart",
     "Stream",
     "StreamEnd",
+    "StreamQueue",
     "StreamStart",
     "Telemetry",
     "TextDelta",
     "TextPart",
+    "ThinkTags",
     "Timeout",
+    "Timing",
     "TooLargeError",
     "Tool",
     "ToolCall",
