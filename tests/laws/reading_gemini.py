@@ -13,72 +13,98 @@ from typing import Any
 from msgspec import structs
 
 from polyvox.types.generate import Finish, GenerateResponse
-from polyvox.types.parts import FilePart, OpaquePart, ReasoningPart, SourcePart, TextPart, ToolCall, ToolResult
+from polyvox.types.parts import FilePart, OpaquePart, ReasoningPart, SourcePart, TextPart, ToolCall, ToolResult, Url
 
 NAME = "gemini"
 
 _WORDS = {1: "STOP", 2: "MAX_TOKENS", 3: "SAFETY", 4: "RECITATION", 5: "OTHER"}
+_JOINED = ("logprobsResult", "citationMetadata")
 _BESIDE = ("candidates", "usageMetadata", "responseId", "modelVersion")
 
 
 def read(values: list[Any], streamed: bool) -> dict[str, Any]:
     """Return what an answer says: its parts in order, its usage, why it ended, and who answered."""
     chunks = [chunk for value in values for chunk in (value if isinstance(value, list) else [value])]
-    found: dict[int, dict[str, Any]] = {0: {"parts": [], "finish": None, "beside": {}}}
+    found: dict[int, dict[str, Any]] = {0: _nothing()}
     beside: dict[str, Any] = {}
     for chunk in chunks:
-        beside |= {name: value for name, value in chunk.items() if name not in _BESIDE}
-        for candidate in chunk.get("candidates", []):
-            said = found.setdefault(candidate.get("index", 0), {"parts": [], "finish": None, "beside": {}})
-            _read_candidate(candidate, said)
+        beside |= {name: value for name, value in chunk.items() if name not in _BESIDE and value is not None}
+        for candidate in chunk.get("candidates") or []:
+            _read_candidate(candidate, found.setdefault(candidate.get("index") or 0, _nothing()))
     blocked = beside.get("promptFeedback", {}).get("blockReason")
     found[0]["finish"] = found[0]["finish"] or blocked
     return {
-        "id": chunks[0]["responseId"],
-        "model": chunks[0]["modelVersion"],
-        "candidates": {index: {**said, "parts": [*map(_without_size, said["parts"])]} for index, said in found.items()},
+        "id": chunks[0].get("responseId"),
+        "model": chunks[0].get("modelVersion"),
+        "candidates": found,
         "beside": beside,
         "usage": _read_usage(chunks),
     }
 
 
+def _nothing() -> dict[str, Any]:
+    return {"parts": [], "finish": None, "beside": {}}
+
+
 def _read_candidate(candidate: dict[str, Any], said: dict[str, Any]) -> None:
     reason = candidate.get("finishReason")
-    said["finish"] = _WORDS.get(reason, reason) or said["finish"]
+    said["finish"] = str(_WORDS.get(reason, reason)) if reason else said["finish"]
     for name, value in candidate.items():
-        if name not in ("content", "finishReason", "index") and (value or name not in said["beside"]):
-            said["beside"][name] = value
+        known = said["beside"].get(name)
+        if name in ("content", "finishReason", "index") or value is None or (known and not value):
+            continue
+        if name in _JOINED and known:
+            value = {**known, **{key: [*known.get(key, []), *more] for key, more in value.items()}}
+        said["beside"][name] = value
     parts = said["parts"]
-    for place, part in enumerate(candidate.get("content", {}).get("parts", [])):
-        if set(part) <= {"text", "thought"}:
-            if not part["text"]:
-                continue
-            last = parts[-1] if parts else {}
-            if place == 0 and set(last) == set(part):
-                parts[-1] = {**last, "text": last["text"] + part["text"]}
-                continue
-        parts.append(part)
+    for place, given in enumerate((candidate.get("content") or {}).get("parts") or []):
+        part = _plain(given)
+        if not part or part in ({"text": ""}, {"text": "", "thought": True}, {"text": "", "thought": False}):
+            continue
+        if place == 0 and parts and _goes_on(parts[-1], part):
+            parts[-1] = _joined(parts[-1], part)
+        else:
+            parts.append(part)
 
 
-def _without_size(part: dict[str, Any]) -> dict[str, Any]:
-    """Return a part with the number of a file's bytes in place of them."""
-    if "inlineData" in part:
-        return {**part, "inlineData": {**part["inlineData"], "data": len(base64.b64decode(part["inlineData"]["data"]))}}
-    return part
+def _plain(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part with the number of a file's bytes in place of them, and an empty text where none is said."""
+    said = {name: value for name, value in part.items() if value is not None}
+    if said and set(said) <= {"thought", "thoughtSignature"}:
+        said["text"] = ""
+    if "inlineData" in said:
+        data = said["inlineData"]["data"].replace("-", "+").replace("_", "/")
+        said["inlineData"] = {**said["inlineData"], "data": len(base64.b64decode(data + "=="))}
+    return said
+
+
+def _goes_on(last: dict[str, Any], part: dict[str, Any]) -> bool:
+    if set(part) <= {"text", "thought"} and set(last) <= {"text", "thought"}:
+        return part.get("thought") is last.get("thought")
+    if set(part) == set(last) == {"inlineData"}:
+        kinds = [one["inlineData"].get("mimeType", "").lower() for one in (last, part)]
+        return kinds[0] == kinds[1] and kinds[0].startswith(("audio/l16", "audio/l24", "audio/pcm"))
+    return False
+
+
+def _joined(last: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    if "text" in part:
+        return {**last, "text": last["text"] + part["text"]}
+    return {"inlineData": {**last["inlineData"], "data": last["inlineData"]["data"] + part["inlineData"]["data"]}}
 
 
 def _read_usage(chunks: list[Any]) -> dict[str, Any] | None:
     """The last counts are the totals. The output is what was written and what was thought."""
-    usages = [chunk["usageMetadata"] for chunk in chunks if chunk.get("usageMetadata")]
-    if not usages:
+    last: dict[str, Any] = {}
+    for chunk in chunks:
+        usage = chunk.get("usageMetadata") or {}
+        counts = "promptTokenCount" in usage or "totalTokenCount" in usage
+        last = usage if counts else {**last, **usage}
+    if not last:
         return None
-    last = usages[-1]
     output = last.get("candidatesTokenCount", 0) + last.get("thoughtsTokenCount", 0)
-    return {"raw": last, "output": output, "input": last.get("promptTokenCount", 0) + _tools(last)}
-
-
-def _tools(usage: dict[str, Any]) -> int:
-    return usage.get("toolUsePromptTokenCount", 0)
+    given = last.get("promptTokenCount", 0) + last.get("toolUsePromptTokenCount", 0)
+    return {"raw": last, "output": output, "input": given}
 
 
 def tell(response: GenerateResponse[Any]) -> dict[str, Any]:
@@ -112,15 +138,17 @@ def _check_sources(content: tuple[Any, ...], grounding: dict[str, Any]) -> None:
     """Check that every segment's words are the span of its sources, and that every result is told."""
     words = [
         support["segment"]["text"]
-        for support in grounding.get("groundingSupports", [])
-        for _ in support["groundingChunkIndices"]
+        for support in grounding.get("groundingSupports") or []
+        for _ in support.get("groundingChunkIndices") or []
+        if "text" in support.get("segment", {})
     ]
     cited = [(part, source) for part in content if isinstance(part, TextPart) for source in part.sources]
-    assert [part.text[source.start : source.end] for part, source in cited] == words
+    spans = [part.text[source.start : source.end] for part, source in cited if source.end is not None]
+    assert [span for span in spans if span in words] == words
     told = {source.url or source.text for _, source in cited}
     told |= {part.url or part.text for part in content if isinstance(part, SourcePart)}
-    chunks = [next(iter(chunk.values())) for chunk in grounding.get("groundingChunks", [])]
-    assert told == {chunk.get("uri") or chunk.get("text") for chunk in chunks}
+    chunks = [next(iter(chunk.values())) for chunk in grounding.get("groundingChunks") or [] if chunk]
+    assert told >= {chunk.get("uri") or chunk.get("text") for chunk in chunks}
 
 
 def _tell_part(part: Any) -> dict[str, Any]:
@@ -130,13 +158,15 @@ def _tell_part(part: Any) -> dict[str, Any]:
             assert isinstance(part, ReasoningPart) is (marks.get("thought") is True)
             return {"text": part.text, **marks}
         case ToolCall(executed=False):
-            call = {"name": part.name, "args": json.loads(part.arguments)}
-            made = part.id.startswith("polyvox_")
-            return {"functionCall": call if made else {**call, "id": part.id}, **marks}
+            call = {"name": part.name, **({"args": json.loads(part.arguments)} if part.arguments else {})}
+            call |= {} if part.id.startswith("polyvox_") else {"id": part.id}
+            return {**marks, "functionCall": {**call, **marks.get("functionCall", {})}}
         case ToolCall() | ToolResult() | OpaquePart():
             return dict(marks)
         case FilePart(data=bytes(data)):
             return {"inlineData": {"mimeType": part.media_type, "data": len(data)}, **marks}
+        case FilePart(data=Url(url)):
+            return {"fileData": {"mimeType": part.media_type, "fileUri": url}, **marks}
     raise AssertionError(f"a part that no recording holds: {part!r}")
 
 
