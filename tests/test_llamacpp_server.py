@@ -28,7 +28,7 @@ def server() -> Iterator[str]:
     parameters.model.path = str(path)
     parameters.n_ctx = 2048
     parameters.n_parallel = 1
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 2
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.warmup = False
     parameters.verbosity = -1
     parameters.hostnames = ["127.0.0.1"]

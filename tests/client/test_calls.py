@@ -24,6 +24,7 @@ from polyvox import (
     Adjustment,
     AuthenticationError,
     BadRequestError,
+    CallConfig,
     ConfigError,
     ConnectError,
     DecodeError,
@@ -337,7 +338,7 @@ def test_wrong_messages_are_named_by_their_place(make_caller: Any, messages: Any
 
 
 def test_a_refused_connection_says_which_host(make_caller: Any) -> None:
-    caller = make_caller(providers=lab(unused_url()))
+    caller = make_caller(providers=lab(unused_url()), call_config=CallConfig(retry=False))
     for call in (lambda: caller.generate("lab/m", "Hi"), lambda: caller.stream("lab/m", "Hi").drain()):
         with pytest.raises(ConnectError) as caught:
             call()
@@ -357,7 +358,7 @@ def test_a_refused_connection_says_which_host(make_caller: Any) -> None:
 )
 def test_an_error_status_is_a_typed_error_without_the_key(make_caller: Any, status: int, body: Any, kind: type) -> None:
     with LoopbackServer(error(status, body, {"x-request-id": "req_9"})) as server:
-        caller = make_caller(providers=lab(server.url))
+        caller = make_caller(providers=lab(server.url), call_config=CallConfig(retry=False))
         for call in (lambda: caller.generate("lab/m", "Hi"), lambda: caller.stream("lab/m", "Hi").drain()):
             with pytest.raises(kind) as caught:
                 call()
