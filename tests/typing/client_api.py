@@ -13,6 +13,7 @@ from polyvox import (
     GenerateResponse,
     Message,
     Model,
+    PriceBound,
     Stream,
     ToolCall,
     Usage,
@@ -49,7 +50,12 @@ def sync() -> None:
         for text in client.stream("openai/gpt-5.5", [{"role": "user", "content": "hello"}], raw=True).text:
             assert_type(text, str)
 
+        assert_type(client.estimate_tokens("openai/gpt-5.5", "hello", tools=[sync]), int)
+        assert_type(client.estimate_cost("openai/gpt-5.5", "hello", max_tokens=10), PriceBound | None)
+
         model = client.model("openai/gpt-5.5", max_tokens=100)
+        assert_type(model.estimate_tokens("hello"), int)
+        assert_type(model.estimate_cost("hello", n=2), PriceBound | None)
         assert_type(model, Model)
         assert_type(model.config, ModelConfig)
         assert_type(model.generate("hello", output=City), GenerateResponse[City])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import ssl
     from typing import Unpack
 
+    from polyvox.calls.estimate import PriceBound
     from polyvox.client.explain import Explanation
 
 T = TypeVar("T")
@@ -54,7 +55,50 @@ class ClientSettings(TypedDict, total=False):
     call_config: CallConfig
 
 
-class Client:
+class _Client:
+    """What both clients know without asking anybody."""
+
+    _engine: Engine
+
+    @property
+    def config(self) -> Config:
+        """The configuration as read."""
+        return self._engine.config
+
+    @property
+    def registry(self) -> Registry:
+        """The providers and models this client knows."""
+        return self._engine.registry
+
+    def explain(
+        self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]
+    ) -> Explanation:
+        """Return what `generate` (or `stream`) would send for these words, without sending it.
+
+        Raises what the call would raise before anything is sent.
+        """
+        return self._engine.explain(model, messages, read_settings(settings), stream=stream)
+
+    def estimate_tokens(self, model: str, messages: Messages, **settings: Unpack[GenerateSettings]) -> int:
+        """Return about how many input tokens `generate` would send: messages, tools and the form of the answer.
+
+        It asks nobody and needs no key. Texts of OpenAI's models are counted with their own vocabulary where the extra
+        `tokens` is installed, all else by a rule of thumb; what was used stands in `response.usage`. Raises
+        `ConfigError` for a name or a setting that means nothing.
+        """
+        return self._engine.estimate_tokens(model, messages, read_settings(settings))
+
+    def estimate_cost(self, model: str, messages: Messages, **settings: Unpack[GenerateSettings]) -> PriceBound | None:
+        """Return the most that one such call can cost, in US dollars: `amount`, of which `input_amount` for the input.
+
+        The input is estimated, with a margin; the output is taken to be as long as `max_tokens`, else the model,
+        allows, and each rate to be the dearest. `None` where the model's price or its longest answer is not known.
+        Retries and fallbacks are not in it. It asks nobody and needs no key.
+        """
+        return self._engine.estimate_cost(model, messages, read_settings(settings))
+
+
+class Client(_Client):
     """Every provider, from plain code. See `ClientSettings` for the keywords.
 
     Raises `ConfigError` for a configuration that is wrong; keys are looked for when a model is first called.
@@ -80,16 +124,6 @@ class Client:
             return made if given_io is None else given_io(made)
 
         self._engine = Engine(config, make_io, call_config=call_config)
-
-    @property
-    def config(self) -> Config:
-        """The configuration as read."""
-        return self._engine.config
-
-    @property
-    def registry(self) -> Registry:
-        """The providers and models this client knows."""
-        return self._engine.registry
 
     @overload
     def generate(
@@ -119,15 +153,6 @@ class Client:
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return Stream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
 
-    def explain(
-        self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]
-    ) -> Explanation:
-        """Return what `generate` (or `stream`) would send for these words, without sending it.
-
-        Raises what the call would raise before anything is sent.
-        """
-        return self._engine.explain(model, messages, read_settings(settings), stream=stream)
-
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> Model:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
         return Model(self, name, settings)
@@ -149,7 +174,7 @@ class Client:
         return f"<Client of {', '.join(self.config.providers) or 'the environment'}>"
 
 
-class AsyncClient:
+class AsyncClient(_Client):
     """Every provider, from `async def`. The methods are `Client`'s; see `ClientSettings` for the keywords."""
 
     def __init__(self, **settings: Unpack[ClientSettings]) -> None:
@@ -169,16 +194,6 @@ class AsyncClient:
             return made if given_io is None else given_io(made)
 
         self._engine = Engine(config, make_io, asynchronous=True, call_config=call_config)
-
-    @property
-    def config(self) -> Config:
-        """The configuration as read."""
-        return self._engine.config
-
-    @property
-    def registry(self) -> Registry:
-        """The providers and models this client knows."""
-        return self._engine.registry
 
     @overload
     async def generate(
@@ -203,15 +218,6 @@ class AsyncClient:
     def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return AsyncStream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
-
-    def explain(
-        self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]
-    ) -> Explanation:
-        """Return what `generate` (or `stream`) would send for these words, without sending it.
-
-        Raises what the call would raise before anything is sent.
-        """
-        return self._engine.explain(model, messages, read_settings(settings), stream=stream)
 
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> AsyncModel:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
@@ -239,15 +245,28 @@ class _Bound:
 
     def __init__(self, client: Client | AsyncClient, name: str, settings: GenerateSettings) -> None:
         check_names(settings)
-        registry = client.registry
-        provider, model = registry.models.split(name)
-        page, _ = registry.provider(provider)
+        provider, model, row = client._engine.row(name)
         self.name = f"{provider}/{model}"
         """The full name, `provider/model id`, after aliases."""
-        row = registry.models.row(provider, model, like=page.name)
         self.config: ModelConfig = row or ModelConfig(id=model, provider=provider)
         """What is known of the model; of one we have no row for, its name."""
         self.settings: GenerateSettings = settings
+        self._engine = client._engine
+
+    def explain(self, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]) -> Explanation:
+        """Return what a call would send, without sending it. A setting given here wins over the model's own."""
+        return self._engine.explain(self.name, messages, self._settings(settings), stream=stream)
+
+    def estimate_tokens(self, messages: Messages, **settings: Unpack[GenerateSettings]) -> int:
+        """Return about how many input tokens a call would send; see `Client.estimate_tokens`."""
+        return self._engine.estimate_tokens(self.name, messages, self._settings(settings))
+
+    def estimate_cost(self, messages: Messages, **settings: Unpack[GenerateSettings]) -> PriceBound | None:
+        """Return the most that one such call can cost; see `Client.estimate_cost`."""
+        return self._engine.estimate_cost(self.name, messages, self._settings(settings))
+
+    def _settings(self, settings: GenerateSettings) -> GenerateSettings:
+        return merged(self.settings, read_settings(settings))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -280,11 +299,6 @@ class Model(_Bound):
         """Return the model's answer as a stream. A setting given here wins over the model's own."""
         return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
 
-    def explain(self, messages: Messages, *, stream: bool = False, **settings: Any) -> Explanation:
-        """Return what a call would send, without sending it. A setting given here wins over the model's own."""
-        both = merged(self.settings, read_settings(settings))
-        return self._client.explain(self.name, messages, stream=stream, **both)
-
 
 class AsyncModel(_Bound):
     """A model of an `AsyncClient`, with settings of its own. Raises `ConfigError` for a name that means nothing."""
@@ -314,11 +328,6 @@ class AsyncModel(_Bound):
     def stream(self, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
         """Return the model's answer as a stream. A setting given here wins over the model's own."""
         return self._client.stream(self.name, messages, raw=raw, **merged(self.settings, read_settings(settings)))
-
-    def explain(self, messages: Messages, *, stream: bool = False, **settings: Any) -> Explanation:
-        """Return what a call would send, without sending it. A setting given here wins over the model's own."""
-        both = merged(self.settings, read_settings(settings))
-        return self._client.explain(self.name, messages, stream=stream, **both)
 
 
 def _read_settings(

@@ -21,10 +21,15 @@ from polyvox.registry.target import Registry, Target
 from polyvox.types.events import Event
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse, Output
-from polyvox.types.models import Timeout
+from polyvox.types.models import ModelConfig, Timeout
 
 if TYPE_CHECKING:
+    from polyvox.calls.estimate import PriceBound
     from polyvox.client.explain import Explanation
+
+
+_OWN_CALL = ("call_config", "headers", "on_unsupported")
+"""Settings of a call that ask for policies, or for a target, of its own."""
 
 
 class Job(Struct, frozen=True):
@@ -61,6 +66,7 @@ class Engine:
         self._io: dict[str, IO] = {}
         self._targets: dict[tuple[str, str | None, int], Target] = {}
         self._routes: dict[tuple[str, str | None, int], Route] = {}
+        self._calls: dict[tuple[str, str | None, int, bool, bool], tuple[Target, Call, str]] = {}
         self._shared = Shared()
 
     def target(self, model: str, dialect: str | None = None) -> Target:
@@ -92,23 +98,39 @@ class Engine:
             raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
         config = self._config_of(settings)
         request = build_request(model, messages, settings, config.options)
-        routes = [self._route(model, settings, settings.get("dialect"))]
-        falling = read_fallback(config.fallback)
-        if falling is not None:
-            routes += [self._route(name, settings, None) for name in falling.models]
-        target = routes[0].target
+        target, call, kind = self._composed(model, settings, config, stream=stream, raw=raw)
         output = settings.get("output")
         return Job(
             target,
-            compose(routes, config, stream=stream, raw=raw),
+            call,
             request,
             self._timeout_of(target, settings, config),
             settings.get("cancel"),
             # A schema or a form has no type to be read into.
             None if isinstance(output, Output | Mapping | str) else output,
-            # The local model's seam reaches the network too; the network's does not reach the local model.
-            self.io("local" if any(route.target.io == "local" for route in routes) else target.io),
+            self.io(kind),
         )
+
+    def _composed(
+        self, model: str, settings: GenerateSettings, config: CallConfig, *, stream: bool, raw: bool
+    ) -> tuple[Target, Call, str]:
+        """Return where a call leads, the call, and the kind of seam it needs; remembered for calls like it."""
+        dialect = settings.get("dialect")
+        key = (model, dialect, self.registry.providers.version, stream, raw)
+        is_like_others = not any(settings.get(name) for name in _OWN_CALL)
+        found = self._calls.get(key) if is_like_others else None
+        if found is None:
+            routes = [self._route(model, settings, dialect)]
+            falling = read_fallback(config.fallback)
+            if falling is not None:
+                routes += [self._route(name, settings, None) for name in falling.models]
+            target = routes[0].target
+            # The local model's seam reaches the network too; the network's does not reach the local model.
+            kind = "local" if any(route.target.io == "local" for route in routes) else target.io
+            found = target, compose(routes, config, stream=stream, raw=raw), kind
+            if is_like_others:
+                self._calls[key] = found
+        return found
 
     def explain(self, model: str, messages: Messages, settings: GenerateSettings, *, stream: bool) -> Explanation:
         """Return what that call would send, without sending it."""
@@ -118,6 +140,30 @@ class Engine:
         target = self._target_of(model, settings, settings.get("dialect"))
         request = build_request(model, messages, settings, config.options)
         return explain(target, request, config, self._timeout_of(target, settings, config), stream=stream)
+
+    def estimate_tokens(self, model: str, messages: Messages, settings: GenerateSettings) -> int:
+        """Return about how many input tokens that call would send, without a key."""
+        from polyvox.calls.estimate import estimate_request
+
+        return estimate_request(*self._planned(model, messages, settings))
+
+    def estimate_cost(self, model: str, messages: Messages, settings: GenerateSettings) -> PriceBound | None:
+        """Return the most that one such call can cost, without a key; `None` where that is not known."""
+        from polyvox.calls.estimate import bound_of
+
+        return bound_of(*self._planned(model, messages, settings))
+
+    def row(self, model: str) -> tuple[str, str, ModelConfig | None]:
+        """Return the provider and the id that a name means, and what is known of that model."""
+        provider, name = self.registry.models.split(model)
+        page, _ = self.registry.provider(provider)
+        return provider, name, self.registry.models.row(provider, name, like=page.name)
+
+    def _planned(
+        self, model: str, messages: Messages, settings: GenerateSettings
+    ) -> tuple[GenerateRequest, ModelConfig | None]:
+        request = build_request(model, messages, settings, self._config_of(settings).options)
+        return request, self.row(model)[2]
 
     def _config_of(self, settings: GenerateSettings) -> CallConfig:
         given = settings.get("call_config")
