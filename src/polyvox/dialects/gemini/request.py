@@ -11,7 +11,7 @@ import re
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, refuse, take
 from polyvox.dialects._residue import difference, foreign_residue, restore
@@ -25,7 +25,7 @@ from polyvox.dialects.gemini.spelling import decode_spelling, encode_spelling
 from polyvox.dialects.gemini.tools import decode_choice, decode_tools, encode_tools
 from polyvox.errors import BadRequestError, DecodeError, UnsupportedError
 from polyvox.framing import json
-from polyvox.types.generate import Adjustment, GenerateRequest, Residue
+from polyvox.types.generate import Adjustment, GenerateRequest, Residue, ResidueChange
 
 NEEDED: Final = (
     Needed(
@@ -213,5 +213,14 @@ def decode_body(theirs: JSONObject, model: str = "") -> GenerateRequest:
         ours = encode_body(request, Encoding(_PLAIN_QUIRKS, plain))
     except UnsupportedError as error:
         raise BadRequestError(error.message, status=400, code="invalid_value") from None
-    changes = difference(ours, theirs)
+    changes = _difference(ours, theirs)
     return structs.replace(request, residue=Residue(DIALECT, changes, tuple(spelled))) if changes else request
+
+
+def _difference(ours: JSONObject, theirs: JSONObject) -> tuple[ResidueChange, ...]:
+    """Return the changes that make `theirs` of `ours`. The tools are one: any of their items may hold any function."""
+    changes = difference(ours, theirs)
+    others = tuple(change for change in changes if change.path[0] != "tools")
+    if len(others) == len(changes):
+        return changes
+    return (*others, ResidueChange(("tools",), ours.get("tools", UNSET), theirs.get("tools", UNSET)))
