@@ -29,7 +29,7 @@ class Async(NamedTuple):
 def polyvox_sync(url: str) -> Sync:
     from polyvox import Client, TextDelta
 
-    client = Client(providers={"openai": {"base_url": url, "api_key": KEY}})
+    client = Client(providers={"openai": {"base_url": url, "api_key": KEY, "dialect": "openai"}})
 
     def call() -> int:
         return len(client.generate("openai/" + MODEL, QUESTION).text)
@@ -48,7 +48,7 @@ def polyvox_sync(url: str) -> Sync:
 def polyvox_async(url: str) -> Async:
     from polyvox import AsyncClient, TextDelta
 
-    client = AsyncClient(providers={"openai": {"base_url": url, "api_key": KEY}})
+    client = AsyncClient(providers={"openai": {"base_url": url, "api_key": KEY, "dialect": "openai"}})
 
     async def call() -> int:
         return len((await client.generate("openai/" + MODEL, QUESTION)).text)

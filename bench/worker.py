@@ -99,7 +99,7 @@ def measure_flat(name: str, port: int, events: int) -> dict[str, Any]:
 
     def read(count: int, block: int) -> tuple[list[float], int]:
         url = f"http://127.0.0.1:{port}/{count}/{block}/{PACE}/v1"
-        client = Client(providers={"openai": {"base_url": url, "api_key": "sk-bench"}})
+        client = Client(providers={"openai": {"base_url": url, "api_key": "sk-bench", "dialect": "openai"}})
         marks, seen, mark = [time.process_time()], 0, count // 4
         with client.stream("openai/gpt-5.5", "hi") as stream:
             for event in stream:

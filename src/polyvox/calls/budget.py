@@ -170,6 +170,11 @@ class Reservation:
         self._open = True
 
     @property
+    def is_open(self) -> bool:
+        """Whether nobody has settled it yet."""
+        return self._open
+
+    @property
     def amount(self) -> float:
         """US dollars set aside."""
         return self._units / _TRILLION
@@ -222,7 +227,7 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
         try:
             async with aclosing(inner(context, request)) as lists:
                 async for events in lists:
-                    if meter.take(events):
+                    if meter.take(events) and reservation.is_open:
                         # Before the end is handed on: its reader may ask for nothing after it.
                         reservation.settle(meter.cost())
                     yield events
@@ -230,7 +235,8 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
             reservation.settle(meter.cost(error))
             raise
         finally:
-            reservation.settle(meter.cost())
+            if reservation.is_open:
+                reservation.settle(meter.cost())
 
     return generate
 
@@ -261,7 +267,8 @@ class _Meter:
             self._ended = True
             self._usage = end.usage or self._usage
             self._answer = end.response
-        self._begun = self._begun or any(type(event) is not RawFrame for event in events)
+        if not self._begun:
+            self._begun = any(type(event) is not RawFrame for event in events)
         return self._ended
 
     def cost(self, error: PolyvoxError | None = None) -> float:

@@ -32,7 +32,6 @@ from polyvox.types.tools import Tool
 Count: TypeAlias = Callable[[str], int]
 
 _MILLION: Final = 1_000_000
-_SIDES: Final[tuple[Side, Side]] = ("input", "output")
 
 # A message's role and marks, and the beginning of the answer:
 # https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -129,22 +128,54 @@ def bound_of(request: GenerateRequest, row: ModelConfig | None) -> PriceBound | 
     it asks for a search or the like stands in no row, and is not in the bound. `None` where the row has no price for
     how the call is to be served, or neither the request nor the row says where the answer ends.
     """
+    return bound_among((row,))(request)
+
+
+def bound_among(rows: Sequence[ModelConfig | None]) -> Callable[[GenerateRequest], PriceBound | None]:
+    """Return the function that says the most that a request can cost at whichever of these models answers it.
+
+    That is the dearest one's bound (see `bound_of`), `None` where one of them has none. What does not change from
+    request to request is worked out once.
+    """
+    known: dict[str | None, list[tuple[float | None, float | None]]] = {}
+
+    def bound(request: GenerateRequest) -> PriceBound | None:
+        tariff = request.service_tier
+        rates = known.get(tariff)
+        if rates is None:
+            rates = known[tariff] = [_rates_for(row, tariff) for row in rows]
+        counted: dict[str | None, int] = {}
+        dearest: PriceBound | None = None
+        for row, (input_rate, output_rate) in zip(rows, rates, strict=True):
+            if row is None or input_rate is None or output_rate is None:
+                return None
+            longest = request.max_tokens or row.output_tokens or row.context_tokens
+            if longest is None and output_rate:
+                return None
+            input_amount = _most_input(request, row, counted) * input_rate / _MILLION
+            amount = input_amount + (longest or 0) * (request.n or 1) * output_rate / _MILLION
+            if dearest is None or amount > dearest.amount:
+                dearest = PriceBound(amount, input_amount)
+        return dearest
+
+    return bound
+
+
+def _rates_for(row: ModelConfig | None, tariff: str | None) -> tuple[float | None, float | None]:
     price = row.price if row is not None else None
-    if row is None or price is None:
-        return None
-    input_rate, output_rate = (_dearest(price, side, request.service_tier) for side in _SIDES)
-    longest = request.max_tokens or row.output_tokens or row.context_tokens
-    if input_rate is None or output_rate is None or (longest is None and output_rate):
-        return None
-    input_amount = _most_input(request, row) * input_rate / _MILLION
-    output_amount = (longest or 0) * (request.n or 1) * output_rate / _MILLION
-    return PriceBound(input_amount + output_amount, input_amount)
+    if price is None:
+        return None, None
+    return _dearest(price, "input", tariff), _dearest(price, "output", tariff)
 
 
-def _most_input(request: GenerateRequest, row: ModelConfig) -> int:
+def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | None, int]) -> int:
+    """Return the most input tokens; `counted` holds what was counted already, by vocabulary."""
     vocabulary = _vocabulary(row)
-    is_exact = vocabulary is not None and _encoder(vocabulary) is not None
-    tokens = math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_exact else _ROUGH_MARGIN))
+    tokens = counted.get(vocabulary)
+    if tokens is None:
+        is_exact = vocabulary is not None and _encoder(vocabulary) is not None
+        tokens = math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_exact else _ROUGH_MARGIN))
+        counted[vocabulary] = tokens
     if any(tool.kind == "hosted" for tool in request.tools):
         return max(tokens, row.context_tokens or 0)
     return tokens
@@ -246,7 +277,12 @@ def _counter(row: ModelConfig | None) -> Count:
 
 def _vocabulary(row: ModelConfig | None) -> str | None:
     """Return the vocabulary of one of OpenAI's models, `None` for any other."""
-    name = "" if row is None else row.id.rpartition("/")[2]
+    return None if row is None else _vocabulary_of(row.id)
+
+
+@functools.lru_cache(1000)
+def _vocabulary_of(model: str) -> str | None:
+    name = model.rpartition("/")[2]
     return next((vocabulary for pattern, vocabulary in _VOCABULARIES if pattern.match(name)), None)
 
 

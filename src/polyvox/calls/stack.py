@@ -8,6 +8,7 @@ The rule: a policy that is off is not there at all; nothing here waits, sends or
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,15 +18,13 @@ from msgspec import Struct
 from polyvox.calls import config as words
 from polyvox.calls.config import CallConfig
 from polyvox.calls.generate import Call, call
+from polyvox.calls.log import LOGGER, logged
 from polyvox.registry.config import ProviderConfig
 from polyvox.registry.target import Registry, Target
-from polyvox.types.generate import GenerateRequest
 
 if TYPE_CHECKING:
     from polyvox.calls.balance import Balancer
     from polyvox.calls.breaker import CircuitBreaker
-    from polyvox.calls.budget import Bound
-    from polyvox.calls.estimate import PriceBound
     from polyvox.calls.hedge import Hedge
     from polyvox.calls.limits import Limiter
     from polyvox.calls.retry import Retry
@@ -100,7 +99,8 @@ class Shared:
 def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: bool) -> Call:
     """Return the call for `config`: the first route, and the others where its `fallback` leads."""
     retrying, hedging = words.read_retry(config.retry), words.read_hedge(config.hedge)
-    asked = {"stream": stream, "raw": raw, "log_bodies": bool(config.log_bodies)}
+    masks = config.sanitize_secrets is not False
+    asked = {"stream": stream, "raw": raw, "log_bodies": bool(config.log_bodies), "sanitize_secrets": masks}
     ways = [_way(route, retrying, hedging, asked) for route in routes]
     composed = ways[0]
     falling = words.read_fallback(config.fallback)
@@ -110,8 +110,10 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         composed = fallback([(route.target.name, way) for route, way in zip(routes, ways, strict=True)], falling)
     if config.budget is not None and config.budget is not False:
         from polyvox.calls.budget import Budget, budgeted
+        from polyvox.calls.estimate import bound_among
 
-        composed = budgeted(composed, words.read_object("budget", config.budget, Budget), _dearest(routes))
+        bound = bound_among([route.target.row for route in routes])
+        composed = budgeted(composed, words.read_object("budget", config.budget, Budget), bound)
     if config.cache is not None and config.cache is not False:
         from polyvox.calls.cache import Cache, cached, scope_of
 
@@ -122,6 +124,8 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.processors import processed
 
         composed = processed(composed, config.pre, config.post)
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        composed = logged(composed, routes[0].target.name)
     if config.callbacks:
         from polyvox.calls.hooks import hooked
 
@@ -130,22 +134,8 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.telemetry import Telemetry, traced
 
         telemetry = words.read_object("telemetry", config.telemetry, Telemetry)
-        composed = traced(composed, telemetry, routes[0].target, stream=stream)
+        composed = traced(composed, telemetry, routes[0].target, stream=stream, sanitize_secrets=masks)
     return composed
-
-
-def _dearest(routes: Sequence[Route]) -> Bound:
-    """Return the bound for a call that may be answered by any of these models: that of the dearest."""
-
-    def bound(request: GenerateRequest) -> PriceBound | None:
-        from polyvox.calls.estimate import bound_of
-
-        bounds = [bound_of(request, route.target.row) for route in routes]
-        # One price that nobody knows is a call whose price nobody knows.
-        known = [one for one in bounds if one is not None]
-        return max(known, key=lambda one: one.amount) if len(known) == len(bounds) else None
-
-    return bound
 
 
 def _way(route: Route, retrying: Retry | None, hedging: Hedge | None, asked: dict[str, bool]) -> Call:

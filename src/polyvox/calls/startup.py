@@ -13,4 +13,8 @@ _STARTUP = frozenset({StreamStart, UsageUpdate, RawFrame})
 
 def is_startup(events: Iterable[Event]) -> bool:
     """Whether nothing in these events is content: no part, no delta, no end."""
-    return all(type(event) in _STARTUP for event in events)
+    # A plain loop: this runs for the first lists of every answer, in several layers.
+    for event in events:  # noqa: SIM110
+        if type(event) not in _STARTUP:
+            return False
+    return True
