@@ -32,6 +32,8 @@ def registry(**settings: Any) -> Registry:
         ("sonnet", "anthropic/claude-sonnet-5-5"),
         ("opus", "anthropic/claude-opus-5-5"),
         ("haiku", "anthropic/claude-haiku-5-5"),
+        ("gemini", "gemini/gemini-3.8-flash"),
+        ("gemini-pro", "gemini/gemini-3.1-pro-preview"),
         ("grok", "xai/grok-4.7"),
         ("deepseek", "deepseek/deepseek-flash"),
         ("mistral", "mistral/mistral-large-4"),
