@@ -305,7 +305,7 @@ class _Listener:
 
     async def _used(self, event: UsageUpdate | StreamEnd) -> None:
         usage = event.usage
-        if usage is not None and usage != self._usage and usage != _NOTHING:
+        if usage is not None and usage is not self._usage and usage != self._usage and usage != _NOTHING:
             self._usage = usage
             await self._tell("on_usage", usage)
 

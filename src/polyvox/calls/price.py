@@ -39,7 +39,7 @@ def cost_of(
     rates = rates_of(price, tariff=tariff, at=at)
     if rates is None:
         return None
-    tier = _tier(rates, usage.input_tokens)
+    tier = _tier(rates, usage.input_tokens) if rates.tiers else None
     plain, out = _rate(tier, rates, "input"), _rate(tier, rates, "output")
     if plain is None or (out is None and usage.output_tokens):
         return None
@@ -79,7 +79,9 @@ def _input_amount(usage: Usage, rates: Rates, tier: PriceTier | None, plain: flo
         (usage.cache_write_tokens, "cache_write"),
         (usage.audio_input_tokens, "audio_input"),
     ):
-        taken = min(count or 0, left)
+        if not count:
+            continue
+        taken = min(count, left)
         left -= taken
         rate = _rate(tier, rates, name)
         amount += taken * (plain if rate is None else rate)
@@ -88,7 +90,9 @@ def _input_amount(usage: Usage, rates: Rates, tier: PriceTier | None, plain: flo
 
 def _output_amount(usage: Usage, rates: Rates, tier: PriceTier | None, plain: float) -> float:
     total = usage.output_tokens or 0
-    sound = min(usage.audio_output_tokens or 0, total)
+    if not usage.audio_output_tokens:
+        return total * plain
+    sound = min(usage.audio_output_tokens, total)
     rate = _rate(tier, rates, "audio_output")
     return sound * (plain if rate is None else rate) + (total - sound) * plain
 
