@@ -92,11 +92,12 @@ class Secret:
         raise TypeError("a Secret is not pickled: pass the key again where it is needed")
 
 
-def sanitize(text: str, known: Iterable[Secret | str] = ()) -> str:
+def sanitize(text: str, known: Iterable[Secret | str] = (), *, shapes: bool = True) -> str:
     """Return `text` with every known secret, and everything shaped like a provider's key, replaced by `***`.
 
     `known` holds the secrets of the call at hand; ones shorter than four characters are not searched for, since they
-    would mask ordinary words.
+    would mask ordinary words. Without `shapes` only the known ones are masked: for content that the caller asked to see
+    as it is.
     """
     values = {secret.reveal() if isinstance(secret, Secret) else secret for secret in known}
     # A URL holds them percent-encoded. The longest go first: one may be the beginning of another.
@@ -104,6 +105,8 @@ def sanitize(text: str, known: Iterable[Secret | str] = ()) -> str:
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= 4:
             text = text.replace(value, MASK)
+    if not shapes:
+        return text
     text = _NAMED.sub(lambda match: match.group(1) + MASK, text)
     text = _BEARER.sub(lambda match: f"{match.group(1)} {MASK}", text)
     text = _QUERY.sub(lambda match: match.group(1) + MASK, text)

@@ -157,3 +157,21 @@ def test_without_the_extra_a_sentence_says_what_to_install(make_caller: Any, mon
     config = CallConfig(telemetry=Telemetry(tracer_provider=TracerProvider()))
     with pytest.raises(ConfigError, match=r"polyvox\[otel\]"):
         make_caller(**lab(ScriptedIO([answer("generate")]), call_config=config)).generate("lab/m", "Hi")
+
+
+@pytest.mark.parametrize(("given", "shown"), [(True, False), (False, True)])
+def test_captured_content_shows_what_only_looks_like_a_key_when_asked_for(
+    make_caller: Any, given: bool, shown: bool
+) -> None:
+    watch, shaped = Watch(capture_content=True), "sk-proj-0123456789abcdef"
+    block = {"base_url": "http://lab.test/v1", "api_key": KEY}
+    io = ScriptedIO([answer("generate", f"No, {shaped} and {KEY} are none")])
+    caller = make_caller(
+        io=io, providers={"lab": block}, call_config=CallConfig(sanitize_secrets=given).over(watch.config)
+    )
+    caller.generate("lab/m", f"Is {shaped} a key?")
+    told = dict(watch.span.attributes)
+
+    for attribute in (names.INPUT_MESSAGES, names.OUTPUT_MESSAGES):
+        assert (shaped in told[attribute]) is shown
+        assert KEY not in told[attribute]

@@ -38,10 +38,11 @@ class CallConfig(Struct, frozen=True, kw_only=True):
 
     `callbacks` are told what happens; one that raises is reported in the log, and ends the call only with
     `raise_callback_errors`. `pre` are functions, request → request, in order; `post` make machines, events → events.
-    `sanitize_secrets` masks what looks like a key in what callbacks are given as text of the provider's; errors, logs
-    and `explain` are masked always. `log_bodies` has requests and answers written to the log whole (logger
-    `polyvox.calls`, level DEBUG), masked as well. `telemetry` tells OpenTelemetry. `options` are blocks by dialect or
-    provider, sent as they stand.
+    `log_bodies` has requests and answers written to the log whole (logger `polyvox.calls`, level DEBUG). `telemetry`
+    tells OpenTelemetry. In bodies that are logged and content that is captured, both the keys we know and whatever has
+    the shape of one are masked; with `sanitize_secrets=False` only the keys we know. Errors, all other log lines,
+    `explain`, facts and reprs are masked always; an answer's own text never is (see `Redact`). `options` are blocks by
+    dialect or provider, sent as they stand.
     """
 
     retry: Retry | int | Off | None = None

@@ -87,10 +87,13 @@ def _own_options(
     return ({spoken: own} if own else {}), ignored
 
 
-def call(target: Target, *, stream: bool, raw: bool = False, log_bodies: bool = False) -> Call:
+def call(
+    target: Target, *, stream: bool, raw: bool = False, log_bodies: bool = False, sanitize_secrets: bool = True
+) -> Call:
     """Return the call that sends a request to `target`.
 
-    `raw` adds a `RawFrame` before each frame's events. `log_bodies` has what is sent and received logged, too.
+    `raw` adds a `RawFrame` before each frame's events. `log_bodies` has what is sent and received logged, too, where
+    `sanitize_secrets` masks what only looks like a key as well.
     """
 
     async def generate(context: Context, request: GenerateRequest) -> Events:
@@ -105,13 +108,13 @@ def call(target: Target, *, stream: bool, raw: bool = False, log_bodies: bool = 
         try:
             context.check()
             http = await target.auth.sign(prepared.http, context.io)
-            log_request(context, target, http, bodies=log_bodies)
+            log_request(context, target, http, bodies=log_bodies, shapes=sanitize_secrets)
             async with context.io.open(http, context) as response:
                 context.connected = context.io.now()
                 context.request_id, context.rate_limits = target.dialect.decode_headers(response.headers)
                 log_answer(context, target, response)
                 if log_bodies:
-                    response = Logged(response, context, target)
+                    response = Logged(response, context, target, shapes=sanitize_secrets)
                 if not stream:
                     yield _stamp_events(await _whole(context, target, response), target, prepared)
                     return

@@ -74,15 +74,18 @@ def _instruments(tracer_provider: TracerProvider | None, meter_provider: MeterPr
     )
 
 
-def traced(inner: Call, telemetry: Telemetry, target: Target, *, stream: bool) -> Call:
-    """Return `inner` within a span. `target` is what the caller asked for; fallbacks show in the response's model."""
+def traced(inner: Call, telemetry: Telemetry, target: Target, *, stream: bool, sanitize_secrets: bool = True) -> Call:
+    """Return `inner` within a span. `target` is what the caller asked for; fallbacks show in the response's model.
+
+    Without `sanitize_secrets`, content that is captured keeps what only looks like a key.
+    """
     tools = _instruments(telemetry.tracer_provider, telemetry.meter_provider)
     common = _identity(target)
 
     async def generate(context: Context, request: GenerateRequest) -> Events:
         from opentelemetry.trace import SpanKind
 
-        record = _Record(context, request, telemetry, tools, common, stream=stream)
+        record = _Record(context, request, telemetry, tools, common, stream=stream, shapes=sanitize_secrets)
         record.span = tools.tracer.start_span(
             f"{names.CHAT} {target.model}",
             kind=SpanKind.CLIENT,
@@ -119,7 +122,9 @@ class _Record:
         common: dict[str, Any],
         *,
         stream: bool,
+        shapes: bool,
     ) -> None:
+        self._shapes = shapes
         self._context = context
         self._request = request
         self._telemetry = telemetry
@@ -195,7 +200,8 @@ class _Record:
 
     def _text(self, messages: tuple[Message, ...]) -> str:
         shown = [structs.replace(message, meta={}) for message in messages]
-        return sanitize(msgspec.json.encode(shown, enc_hook=repr).decode(), self._context.secrets)
+        text = msgspec.json.encode(shown, enc_hook=repr).decode()
+        return sanitize(text, self._context.secrets, shapes=self._shapes)
 
 
 _TOLD = frozenset({StreamStart, UsageUpdate, StreamEnd})
