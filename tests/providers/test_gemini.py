@@ -63,9 +63,9 @@ def test_a_base_that_names_the_version_is_not_given_it_twice(monkeypatch):
 
 def test_the_key_is_sent_in_its_own_header_and_geminis_variable_comes_first(monkeypatch):
     assert (PROVIDER.key_header.header, PROVIDER.key_header.scheme) == ("x-goog-api-key", "")
-    assert [secret.reveal() for secret in resolve("gemini").auth.secrets] == ["gemini-key"]
-    monkeypatch.delenv("GEMINI_API_KEY")
     assert [secret.reveal() for secret in resolve("gemini").auth.secrets] == ["google-key"]
+    monkeypatch.delenv("GOOGLE_API_KEY")
+    assert [secret.reveal() for secret in resolve("gemini").auth.secrets] == ["gemini-key"]
 
 
 def test_telemetry_has_its_own_word_for_this_provider():

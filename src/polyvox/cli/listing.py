@@ -88,7 +88,7 @@ def describe(registry: Any, name: str) -> dict[str, Any]:
     elif page.key == "none":
         told = "needs none"
     else:
-        told = f"{'set' if page.key == 'required' else 'may be set by'} {given.api_key_env or page.env[0]}"
+        told = f"{'set' if page.key == 'required' else 'may be set by'} {given.api_key_env or ' or '.join(page.env)}"
     base_url = given.base_url or page.base_url
     return {
         "name": name,

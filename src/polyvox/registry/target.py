@@ -221,7 +221,7 @@ class Registry:
             return KeyAuth(secret, page.key_header.header, page.key_header.scheme)
         if page.key == "optional":
             return NoAuth()
-        variable = given.api_key_env or page.env[0]
+        variable = given.api_key_env or " or ".join(page.env)
         raise ConfigError(
             f"no API key for {page.title}: set {variable}, or [providers.{name}] api_key in polyvox.toml, "
             f"or Client(providers={{{name!r}: {{'api_key': …}}}})",
