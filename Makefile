@@ -30,9 +30,10 @@ export PIP_ROOT_USER_ACTION := ignore
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .PHONY: help run test check fmt lint types layers docs reliability fuzz soak bench clean distclean
+.PHONY: bench-policies bench-decoders bench-streams
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.stamp-run ## install, fetch the local model once (98 MB), and let it answer: QUESTION="…" MODEL=…
 	@case '$(MODEL)' in local/*) $(BIN)/polyvox local install ;; esac
@@ -84,6 +85,15 @@ models: $(VENV)/.stamp-dev ## write the model rows from the tables of genai-pric
 
 bench: $(BENCH_VENV)/.stamp-bench ## compare CPU time and memory with raw HTTP, the openai SDK and litellm (some minutes)
 	@$(BENCH_VENV)/bin/python -m bench $(BENCH_ARGS)
+
+bench-policies: $(BENCH_VENV)/.stamp-bench ## what retries, fallback, breaker, limits, budget and callbacks cost beside the bare call
+	@$(BENCH_VENV)/bin/python -m bench.policies $(BENCH_ARGS)
+
+bench-decoders: $(BENCH_VENV)/.stamp-bench ## what a streamed event costs in each dialect, beside Chat Completions
+	@$(BENCH_VENV)/bin/python -m bench.decoders $(BENCH_ARGS)
+
+bench-streams: $(BENCH_VENV)/.stamp-bench ## 5,000 streams at the same moment: CPU and memory beside the openai SDK (some minutes)
+	@$(BENCH_VENV)/bin/python -m bench.many_streams $(BENCH_ARGS)
 
 clean: ## remove caches and what was built; the virtual environments stay
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache bench/results

@@ -1,9 +1,9 @@
 """What a streamed event costs in each dialect, beside Chat Completions: CPU, best round.
 
-python -m bench.decoders [--words 2000] [--rounds 7]
+python -m bench.decoders [--words 2000] [--rounds 7] [--write]
 
 The same answer is written by each dialect's own server half, ten frames a read, and read twice: by the framer and the
-decoder alone, and by a whole client over a scripted network. Text is counted. Every dialect there is takes part.
+decoder alone, and by a whole client over a scripted network. Text is counted. Every dialect there is takes part. `--write` puts the table into docs/performance.md.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import argparse
 import gc
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from bench.server import WORDS, stay_on
@@ -28,6 +30,8 @@ from polyvox.types.parts import TextPart
 from polyvox.types.usage import Usage
 
 PROMISED = 2.0
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+BLOCK_OF_PAGE = re.compile(r"(<!-- decoders: begin -->\n).*?(<!-- decoders: end -->)", re.DOTALL)
 BLOCK = 10
 
 
@@ -96,10 +100,20 @@ def measure(words: int, rounds: int) -> dict[str, tuple[float, float]]:
     return {name: (costs[0], costs[1]) for name, costs in best.items()}
 
 
+def table(found: dict[str, tuple[float, float]]) -> str:
+    """The table of the docs."""
+    lines = ["| dialect | decoding | of openai's | with a client | of openai's |", "|---|--:|--:|--:|--:|"]
+    for name, costs in sorted(found.items(), key=lambda each: each[1][1]):
+        alone, client = (cost / base for cost, base in zip(costs, found["openai"], strict=True))
+        lines.append(f"| {name} | {costs[0]:.2f} µs | {alone:.2f} | {costs[1]:.2f} µs | {client:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--words", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     options = parser.parse_args()
     stay_on(0)
     found = measure(options.words, options.rounds)
@@ -110,6 +124,9 @@ def main() -> int:
         shares = alone / found["openai"][0], client / found["openai"][1]
         kept = kept and max(shares) <= PROMISED
         print(f"{name:18}{alone:>14.2f}{shares[0]:>11.2f}{client:>15.2f}{shares[1]:>11.2f}")
+    if options.write:
+        page = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(BLOCK_OF_PAGE.sub(lambda match: f"{match[1]}{table(found)}{match[2]}", page), encoding="utf-8")
     print(f"promised: at most {PROMISED:g} × openai's: {'kept' if kept else 'NOT KEPT'}")
     return 0 if kept else 1
 

@@ -21,7 +21,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bench.server import WORD, stay_on
+from bench.server import WORD, WORDS, stay_on
 from bench.worker import counted, resident
 
 Seen = Callable[[str], Awaitable[None]]
@@ -122,6 +122,7 @@ async def measure(name: str, port: int, streams: int, events: int) -> dict[str, 
 
         await read(seen)
         counted(sum(map(len, said)), events * WORD)
+        assert "".join(said) == WORDS[0] * events, "this is not what the server said"
 
     await asyncio.gather(one(False), one(False))
     gc.collect()
