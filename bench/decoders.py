@@ -3,7 +3,8 @@
 python -m bench.decoders [--words 2000] [--rounds 7] [--write]
 
 The same answer is written by each dialect's own server half, ten frames a read, and read twice: by the framer and the
-decoder alone, and by a whole client over a scripted network. Text is counted. Every dialect there is takes part. `--write` puts the table into docs/performance.md.
+decoder alone, and by a whole client over a scripted network. Text is counted. Every dialect there is takes part.
+`--write` puts the table into docs/performance.md.
 """
 
 from __future__ import annotations
