@@ -67,7 +67,7 @@ def test_what_was_not_asked_for_is_not_sent():
 def test_a_setting_that_the_wire_has_no_word_for_is_dropped_and_named(setting, value):
     body, adjustments = said(**{setting: value})
     assert set(body) == {"model", "input"}
-    assert adjustments == [("dropped", setting, "not taken by this model")]
+    assert adjustments == [("dropped", setting, "not taken on this wire")]
     with pytest.raises(UnsupportedError, match=setting):
         said(**{setting: value}, quirks=ResponsesQuirks(on_unsupported="error"))
 

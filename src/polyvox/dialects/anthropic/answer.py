@@ -14,10 +14,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._media import encode_base64
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.anthropic.blocks import (
-    arguments_object,
     encode_citation,
     encode_opaque,
     encode_text,

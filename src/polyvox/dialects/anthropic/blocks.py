@@ -16,7 +16,6 @@ from polyvox.dialects._media import UNKNOWN
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.anthropic.fields import DIALECT, kept, marked, own
 from polyvox.dialects.anthropic.files import decode_file, decode_source_part
-from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.parts import (
     FileId,
@@ -223,20 +222,6 @@ def encode_thinking_block(part: ReasoningPart) -> JSONObject:
 def encode_opaque(part: OpaquePart) -> JSONObject | None:
     """Return an opaque part's block, `None` for one of another wire."""
     return marked({}, part.meta) or None
-
-
-def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:
-    """Return a call's arguments as the object that the wire wants, and whether they were one."""
-    if call.kind == "custom":
-        return {"input": call.arguments}, False
-    text = call.arguments.strip()
-    if not text or text == "null":
-        return {}, True
-    try:
-        value = json.decode(text)
-    except DecodeError:
-        return {}, False
-    return (value, True) if isinstance(value, dict) else ({}, False)
 
 
 def executed_content(result: ToolResult) -> Any:

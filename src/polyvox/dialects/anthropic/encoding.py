@@ -1,19 +1,16 @@
-"""What the encoder of one request carries along: the quirks, the request's own spellings, the adjustments made.
-
-The rule: a setting has three fates (send, drop with an adjustment, refuse); content that the wire cannot say raises.
-"""
+"""What the encoder of one request carries along on this wire: what has no word there, its version, its ids."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final, Literal
+from typing import Final
 
+from polyvox.dialects._encoding import RequestEncoding
 from polyvox.dialects.anthropic.fields import DIALECT
 from polyvox.dialects.anthropic.quirks import AnthropicQuirks
 from polyvox.dialects.base import Fate
-from polyvox.errors import UnsupportedError
-from polyvox.types.generate import Adjustment, Residue
+from polyvox.types.generate import Residue
 
 # What the wire has no word for. https://docs.anthropic.com/en/api/messages
 _NO_WORD: Final[dict[str, Fate]] = {
@@ -28,40 +25,17 @@ _NO_WORD: Final[dict[str, Fate]] = {
 _CALL_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 
 
-class Encoding:
+class Encoding(RequestEncoding[AnthropicQuirks]):
     """One request on its way to the wire."""
 
-    __slots__ = ("adjustments", "quirks", "searched", "spelled")
+    __slots__ = ("searched",)
+
+    dialect = DIALECT
+    no_word = _NO_WORD
 
     def __init__(self, quirks: AnthropicQuirks, residue: Residue | None = None) -> None:
-        self.quirks = quirks
-        self.spelled = frozenset(residue.spelled) if residue is not None and residue.dialect == DIALECT else frozenset()
-        self.adjustments: list[Adjustment] = []
+        super().__init__(quirks, residue)
         self.searched = False  # results of a search were said: citations may point to them
-
-    def note(
-        self, kind: Literal["dropped", "clamped", "renamed", "emulated", "needed"], setting: str, detail: str
-    ) -> None:
-        """Name something that is not sent as asked: the same thing once, however often it occurs."""
-        adjustment = Adjustment(kind, setting, detail)
-        if adjustment not in self.adjustments:
-            self.adjustments.append(adjustment)
-
-    def sends(self, setting: str) -> bool:
-        """Tell whether a setting that was given is sent.
-
-        Raises `UnsupportedError` where it is refused, or dropped and the caller wants an error then.
-        """
-        fate = self.quirks.settings.get(setting)
-        no_word = _NO_WORD.get(setting)
-        if fate is None or (fate == "send" and no_word is not None):
-            fate = no_word or "send"
-        if fate == "send":
-            return True
-        if fate == "refuse" or self.quirks.on_unsupported == "error":
-            raise UnsupportedError(f"{setting} is not taken by this model: leave it out")
-        self.note("dropped", setting, "not taken by this model")
-        return False
 
     @property
     def strict_version(self) -> bool:

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal, TypeGuard, assert_never
 
 from msgspec import structs
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.anthropic.blocks import (
-    arguments_object,
     decode_block,
     encode_citation,
     encode_opaque,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.gemini.fields import DIALECT, SIGNATURE, is_made, kept, make_id, marked, own, text_of
 from polyvox.dialects.gemini.files import decode_file, encode_file
-from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.parts import FilePart, OpaquePart, Part, ReasoningPart, TextPart, ToolCall, ToolResult
 
@@ -206,20 +206,6 @@ def encode_thought(part: ReasoningPart) -> JSONObject:
 def encode_opaque(part: OpaquePart) -> JSONObject | None:
     """Return an opaque part, `None` for one of another wire."""
     return marked({}, part.meta) or None
-
-
-def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:
-    """Return a call's arguments as the object that the wire wants, and whether they were one."""
-    if call.kind == "custom":
-        return {"input": call.arguments}, False
-    text = call.arguments.strip()
-    if not text or text == "null":
-        return {}, True
-    try:
-        value = json.decode(text)
-    except DecodeError:
-        return {}, False
-    return (value, True) if isinstance(value, dict) else ({}, False)
 
 
 def encode_call(call: ToolCall, *, call_ids: bool = True) -> JSONObject:

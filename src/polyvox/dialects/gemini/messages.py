@@ -13,10 +13,10 @@ from typing import Any, Final, Literal, assert_never
 
 from msgspec import structs
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.gemini.blocks import (
     Calls,
-    arguments_object,
     decode_outcome,
     decode_part,
     encode_call,

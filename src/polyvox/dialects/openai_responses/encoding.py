@@ -1,17 +1,14 @@
-"""What the encoder of one request carries along: the quirks, the request's own spellings, the adjustments made.
-
-The rule: a setting has three fates (send, drop with an adjustment, refuse); content that the wire cannot say raises.
-"""
+"""What the encoder of one request carries along on this wire: what has no word there, custom calls, storing."""
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
+from polyvox.dialects._encoding import RequestEncoding
 from polyvox.dialects.base import Fate
 from polyvox.dialects.openai_responses.fields import DIALECT
 from polyvox.dialects.openai_responses.quirks import ResponsesQuirks
-from polyvox.errors import UnsupportedError
-from polyvox.types.generate import Adjustment, Residue
+from polyvox.types.generate import Residue
 
 # What OpenAI's wire has no word for; services that have one say `send`.
 NO_WORD: Final[dict[str, Fate]] = {
@@ -26,40 +23,23 @@ NO_WORD: Final[dict[str, Fate]] = {
 }
 
 
-class Encoding:
+class Encoding(RequestEncoding[ResponsesQuirks]):
     """One request on its way to the wire."""
 
-    __slots__ = ("adjustments", "customs", "quirks", "spelled", "stores")
+    __slots__ = ("customs", "stores")
+
+    dialect = DIALECT
+    no_word = NO_WORD
 
     def __init__(self, quirks: ResponsesQuirks, residue: Residue | None = None, *, stores: bool = True) -> None:
-        self.quirks = quirks
-        self.spelled = frozenset(residue.spelled) if residue is not None and residue.dialect == DIALECT else frozenset()
-        self.adjustments: list[Adjustment] = []
+        super().__init__(quirks, residue)
         self.customs: set[str] = set()
         """The ids of the calls of custom tools: their results have another name."""
         self.stores = stores
         """Whether the service keeps answers, so that an item can be told by its id alone."""
 
-    def note(
-        self, kind: Literal["dropped", "clamped", "renamed", "emulated", "needed"], setting: str, detail: str
-    ) -> None:
-        """Name something that is not sent as asked: the same thing once, however often it occurs."""
-        adjustment = Adjustment(kind, setting, detail)
-        if adjustment not in self.adjustments:
-            self.adjustments.append(adjustment)
-
-    def sends(self, setting: str) -> bool:
-        """Tell whether a setting that was given is sent.
-
-        Raises `UnsupportedError` where it is refused, or dropped and the caller wants an error then.
-        """
-        fate = self.quirks.settings.get(setting)
-        if fate is None:
-            # A request read off this wire that has the word comes from a service that knows it.
-            fate = "send" if setting in self.spelled else NO_WORD.get(setting, "send")
-        if fate == "send":
-            return True
-        if fate == "refuse" or self.quirks.on_unsupported == "error":
-            raise UnsupportedError(f"{setting} is not taken by this model: leave it out")
-        self.note("dropped", setting, "not taken by this model")
-        return False
+    def fate(self, setting: str) -> Fate:
+        """Return what becomes of a setting. A service that has a word which OpenAI's wire has not says `send`."""
+        # A request read off this wire that has the word comes from a service that knows it.
+        default: Fate = "send" if setting in self.spelled else NO_WORD.get(setting, "send")
+        return self.quirks.settings.get(setting, default)

@@ -1,0 +1,87 @@
+"""What the encoder of one request carries along in every dialect: the quirks, the request's own spellings, adjustments.
+
+The rule: a setting has three fates (send, drop with an adjustment, refuse); content that the wire cannot say raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+
+from polyvox.dialects._reading import JSONObject
+from polyvox.dialects.base import Fate
+from polyvox.errors import DecodeError, UnsupportedError
+from polyvox.framing import json
+from polyvox.types.generate import Adjustment, Residue
+from polyvox.types.parts import ToolCall
+
+
+class Knobs(Protocol):
+    """What the quirks of every dialect have."""
+
+    @property
+    def settings(self) -> Mapping[str, Fate]: ...
+
+    @property
+    def on_unsupported(self) -> Literal["drop", "error"]: ...
+
+
+Q = TypeVar("Q", bound=Knobs)
+
+
+class RequestEncoding(Generic[Q]):
+    """One request on its way to the wire. A dialect's own `Encoding` names its wire, and what has no word there."""
+
+    __slots__ = ("adjustments", "quirks", "spelled")
+
+    dialect: ClassVar[str]
+    no_word: ClassVar[Mapping[str, Fate]] = MappingProxyType({})
+    """The fate of settings that the wire cannot say."""
+
+    def __init__(self, quirks: Q, residue: Residue | None = None) -> None:
+        self.quirks = quirks
+        own = residue is not None and residue.dialect == self.dialect
+        self.spelled = frozenset(residue.spelled) if residue is not None and own else frozenset[str]()
+        self.adjustments: list[Adjustment] = []
+
+    def note(
+        self, kind: Literal["dropped", "clamped", "renamed", "emulated", "needed"], setting: str, detail: str
+    ) -> None:
+        """Name something that is not sent as asked: the same thing once, however often it occurs."""
+        adjustment = Adjustment(kind, setting, detail)
+        if adjustment not in self.adjustments:
+            self.adjustments.append(adjustment)
+
+    def fate(self, setting: str) -> Fate:
+        """Return what becomes of a setting. What the wire has no word for cannot be sent, whatever the quirks say."""
+        fate = self.quirks.settings.get(setting, "send")
+        return self.no_word.get(setting, fate) if fate == "send" else fate
+
+    def sends(self, setting: str) -> bool:
+        """Tell whether a setting that was given is sent.
+
+        Raises `UnsupportedError` where it is refused, or dropped and the caller wants an error then.
+        """
+        fate = self.fate(setting)
+        if fate == "send":
+            return True
+        why = "not taken on this wire" if setting in self.no_word else "not taken by this model"
+        if fate == "refuse" or self.quirks.on_unsupported == "error":
+            raise UnsupportedError(f"{setting} is {why}: leave it out")
+        self.note("dropped", setting, why)
+        return False
+
+
+def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:
+    """Return a call's arguments as the object that some wires want, and whether they were one."""
+    if call.kind == "custom":
+        return {"input": call.arguments}, False
+    text = call.arguments.strip()
+    if not text or text == "null":
+        return {}, True
+    try:
+        value = json.decode(text)
+    except DecodeError:
+        return {}, False
+    return (value, True) if isinstance(value, dict) else ({}, False)
