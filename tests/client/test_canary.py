@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import pickle
 import traceback
 from pathlib import Path
@@ -13,10 +14,11 @@ import msgspec
 import pytest
 from tests.calls.wires import ask
 
-from polyvox import Callbacks, CallConfig, ConnectError, PolyvoxError, Telemetry
+from polyvox import Callbacks, CallConfig, ConnectError, PolyvoxError, Retry, Telemetry, Timeout
 from polyvox.io.scripted import Answer, ScriptedIO
 from polyvox.registry.providers import ProviderRegistry
-from polyvox.testing import record
+from polyvox.testing import FaultServer, record
+from polyvox.testing.faults import CutAfter, HeaderStall, HtmlErrorPage, ResetOnAccept, ServerFault, Unauthorized
 
 KEY = "canary-7f3a9c2e51d84b60"
 PAGES = [page for page in ProviderRegistry().list() if page.io == "http"]
@@ -65,7 +67,7 @@ def test_a_planted_key_shows_nowhere(
         retry=2,
         log_bodies=True,
         telemetry=Telemetry(tracer_provider=tracing, capture_content=True),
-        callbacks=Callbacks(on_error=hear, on_retry=hear),
+        callbacks=Callbacks(on_start=hear, on_usage=hear, on_retry=hear, on_error=hear, on_end=hear),
     )
     for number, failure in enumerate(FAILURES.values()):
         with record(tmp_path / f"{number}.jsonl") as cassette:
@@ -85,12 +87,53 @@ def test_a_planted_key_shows_nowhere(
 def faces(error: BaseException) -> list[str]:
     """Every text in which a person may meet an error."""
     shown = ["".join(traceback.format_exception(error))]
-    link: BaseException | None = error
-    while link is not None:
-        shown += [str(link), repr(link), str(link.__dict__), str(link.args)]
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is not None:
+            shown += [str(link), repr(link), str(link.__dict__), str(link.args), *getattr(link, "__notes__", ())]
+            # A context that is not shown is within reach of who reports errors, all the same.
+            links += [link.__cause__, link.__context__]
     if isinstance(error, PolyvoxError):
         shown.append(repr(pickle.loads(pickle.dumps(error)).__dict__))
         if error.partial is not None:
             shown.append(msgspec.json.encode(error.partial).decode())
     return shown
+
+
+def locals_of(error: BaseException) -> list[str]:
+    """What a reporter of errors shows of every frame but the test's: the repr of each local."""
+    shown = []
+    link: BaseException | None = error
+    while link is not None:
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if not frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
+                shown += [f"{frame.f_code.co_qualname} {name} = {value!r}" for name, value in frame.f_locals.items()]
+        link = link.__cause__ or link.__context__
+    return shown
+
+
+FAULTS = {
+    "refused": Unauthorized(),
+    "failed": ServerFault(),
+    "cut": CutAfter(60),
+    "reset": ResetOnAccept(),
+    "silent": HeaderStall(),
+    "page": HtmlErrorPage(),
+    "unreachable": None,
+}
+
+
+@pytest.mark.parametrize("kind", ["generate", "stream"])
+@pytest.mark.parametrize("what", FAULTS)
+def test_no_frame_of_ours_holds_a_key_in_the_open(make_caller: Any, kind: str, what: str) -> None:
+    """Over a real connection: reporters of errors show the locals of every frame."""
+    with FaultServer("Hello", faults=FAULTS[what]) as server:
+        url = server.base_url("openai") if FAULTS[what] is not None else "http://127.0.0.1:9/v1"
+        block = {"api_key": KEY, "base_url": url, "dialect": "openai", "headers": {"X-Trace": KEY, "Cookie": KEY}}
+        retry = Retry(max_attempts=2, initial=0, jitter=0)
+        caller = make_caller(providers={"lab": block}, call_config=CallConfig(retry=retry))
+        with pytest.raises(PolyvoxError) as caught:
+            ask(caller, kind, "lab/m", "Hi", timeout=Timeout(first_event=0.2))
+    found = [text for text in [*faces(caught.value), *locals_of(caught.value)] if KEY in text]
+    assert not found, found[0][:2000]

@@ -11,7 +11,8 @@ that the caller can join it to the half in the next delta: see `join_halves`.
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NoReturn, TypeVar, overload
+from contextlib import suppress
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
@@ -66,21 +67,22 @@ def _decode_slowly(data: bytes | str, type: Any, lost: Lost | None) -> Any:  # n
 
 def _decode_with_stdlib(data: bytes | str, reason: Exception) -> Any:
     text = data if isinstance(data, str) else bytes(data).decode("utf-8", "replace")
-    try:
-        return json.loads(text.removeprefix(_BYTE_ORDER_MARK), strict=False)
-    except RecursionError:
-        raise DecodeError(f"the JSON is nested too deeply to be read: {excerpt(text)}") from None
-    except ValueError:
-        _refuse(text, reason)
+    # The refusal is raised outside of the `except`: `json`'s own error holds the whole text, whatever stands in it.
+    with suppress(ValueError):
+        try:
+            return json.loads(text.removeprefix(_BYTE_ORDER_MARK), strict=False)
+        except RecursionError:
+            raise DecodeError(f"the JSON is nested too deeply to be read: {excerpt(text)}") from None
+    raise _refusal(text, reason) from None
 
 
-def _refuse(text: str, reason: Exception) -> NoReturn:
+def _refusal(text: str, reason: Exception) -> DecodeError:
     start = text.lstrip()[:15].lower()
     if not start:
-        raise DecodeError("the body is empty where JSON was expected") from None
+        return DecodeError("the body is empty where JSON was expected")
     if start.startswith(("<!doctype", "<html", "<?xml")):
-        raise DecodeError(f"a web page came where JSON was expected: {excerpt(text)}") from None
-    raise DecodeError(f"this is no valid JSON ({reason}): {excerpt(text)}") from None
+        return DecodeError(f"a web page came where JSON was expected: {excerpt(text)}")
+    return DecodeError(f"this is no valid JSON ({reason}): {excerpt(text)}")
 
 
 def excerpt(data: bytes | str) -> str:

@@ -243,19 +243,19 @@ class Opening:
         """Send the request and return the response at its head."""
         request, context = self._request, self._context
         failure: PolyvoxError
+        settings: dict[str, Any] = {
+            "headers": request.headers,
+            "body": request.body or None,
+            "redirect": False,
+            "preload_content": False,
+            "decode_content": False,
+        }
         CURRENT.lease = lease
         try:
             url = parse_url(request.url)
             if url.scheme not in ("http", "https") or not url.host:
                 raise ConfigError("the base URL is not an http:// or https:// URL: check it")
             manager = self._io.manager(url)
-            settings: dict[str, Any] = {
-                "headers": request.headers,
-                "body": request.body or None,
-                "redirect": False,
-                "preload_content": False,
-                "decode_content": False,
-            }
             if isinstance(manager, urllib3.ProxyManager):
                 response = manager.urlopen(request.method, request.url, **settings)
             else:
@@ -263,7 +263,9 @@ class Opening:
                 response = pool.urlopen(request.method, url.request_uri, assert_same_host=False, **settings)
             return cast(urllib3.HTTPResponse, response)
         except PolyvoxError as error:
-            failure = error
+            # Raised by a socket of ours, beneath urllib3: whoever reports errors shows the locals of its frames, and
+            # the signed headers are among them.
+            failure = error.with_traceback(None)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             failure = _unanswered(error, request, lease)
         except ValueError:
@@ -274,6 +276,7 @@ class Opening:
             )
         finally:
             CURRENT.lease = None
+            settings.clear()
         failure.message = sanitize(failure.message, context.secrets)
         failure.args = (failure.message,)
         try:
