@@ -26,17 +26,11 @@ from polyvox.dialects.base import Dialect
 from polyvox.registry.target import find_dialect
 from polyvox.testing.reply import Reply
 from polyvox.testing.routes import Question, respond, route_of, spoken
-from tests.recordings import FOLDER, _all
+from tests.laws.table import ROWS
+from tests.recordings import FOLDER
 
 LONGEST = 12_000
 """Bytes of a sample: a longer one is cut, so that each case stays quick."""
-ENDPOINTS = {
-    "openai": "openai.chat",
-    "anthropic": "anthropic.",
-    "openai_responses": "openai.responses",
-    "gemini": "gemini.",
-    "ollama": "ollama.chat",
-}
 
 
 class Sample(NamedTuple):
@@ -87,9 +81,7 @@ def recorded(dialect: str) -> Iterator[Sample]:
     """Samples that services sent, where the recordings are."""
     if not FOLDER.is_dir():
         return
-    for exchange in _all():
-        if not exchange.endpoint.startswith(ENDPOINTS[dialect]) or "count" in exchange.endpoint.lower():
-            continue
+    for exchange in (exchange for row in ROWS if row.dialect.name == dialect for exchange in row.exchanges()):
         kind = "error" if exchange.status >= 400 else "stream" if exchange.is_stream else "whole"
         if exchange.body:
             yield Sample(dialect, kind, exchange.body[:LONGEST])
