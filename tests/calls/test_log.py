@@ -92,6 +92,18 @@ def test_a_stream_that_is_left_says_so(make_caller: Any, caplog: pytest.LogCaptu
     assert "lab/m was left" in caplog.records[-1].getMessage()
 
 
+def test_a_program_may_begin_to_listen_and_cease_at_any_time(
+    make_caller: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caller, told = caller_of(make_caller, ScriptedIO([whole()] * 4)), []
+    for level in (logging.INFO, logging.DEBUG, logging.INFO, logging.DEBUG):
+        caplog.clear()
+        caplog.set_level(level, "polyvox")
+        caller.generate("lab/m", "Hi")
+        told.append("lab/m is done" in lines(caplog))
+    assert told == [False, True, False, True]
+
+
 SHAPED = "sk-proj-0123456789abcdef"  # looks like a key, and is none of ours
 
 

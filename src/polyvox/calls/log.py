@@ -26,9 +26,14 @@ if TYPE_CHECKING:
 LOGGER: Final = logging.getLogger("polyvox.calls")
 
 
+def is_heard() -> bool:
+    """Whether anybody listens to this log."""
+    return LOGGER.isEnabledFor(logging.DEBUG)
+
+
 def log_request(context: Context, target: Target, http: HttpRequest, *, bodies: bool, shapes: bool) -> None:
     """Say what is sent, and where. Without `shapes` a body keeps what only looks like a key."""
-    if not LOGGER.isEnabledFor(logging.DEBUG):
+    if not is_heard():
         return
     number = len(context.attempts)
     where = sanitize(http.url, context.secrets)
@@ -41,7 +46,7 @@ def log_request(context: Context, target: Target, http: HttpRequest, *, bodies: 
 
 def log_answer(context: Context, target: Target, response: HttpResponse) -> None:
     """Say that an answer began."""
-    if LOGGER.isEnabledFor(logging.DEBUG):
+    if is_heard():
         LOGGER.debug(
             "%s answered %d after %.3f s, request id %s",
             *(target.name, response.status, context.io.now() - context.started),
@@ -51,7 +56,7 @@ def log_answer(context: Context, target: Target, response: HttpResponse) -> None
 
 def log_failure(context: Context, target: Target, error: PolyvoxError) -> None:
     """Say that an attempt failed, and how."""
-    if LOGGER.isEnabledFor(logging.DEBUG):
+    if is_heard():
         retryable = "retryable" if error.retryable else "final"
         after = context.io.now() - context.started
         text = sanitize(str(error), context.secrets)
@@ -106,7 +111,7 @@ class Logged:
     async def read(self, until: float | None) -> bytes:
         """Return the next bytes; see `HttpResponse.read`."""
         data = await self._response.read(until)
-        if data and LOGGER.isEnabledFor(logging.DEBUG):
+        if data and is_heard():
             text = sanitize(data.decode("utf-8", "replace"), self._context.secrets, shapes=self._shapes)
             LOGGER.debug("%s sent %s", self._target.name, text)
         return data

@@ -8,7 +8,6 @@ The rule: a policy that is off is not there at all; nothing here waits, sends or
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from msgspec import Struct
 from polyvox.calls import config as words
 from polyvox.calls.config import CallConfig
 from polyvox.calls.generate import Call, call
-from polyvox.calls.log import LOGGER, logged
+from polyvox.calls.log import is_heard, logged
 from polyvox.registry.config import ProviderConfig
 from polyvox.registry.target import Registry, Target
 
@@ -124,7 +123,7 @@ def compose(routes: Sequence[Route], config: CallConfig, *, stream: bool, raw: b
         from polyvox.calls.processors import processed
 
         composed = processed(composed, config.pre, config.post)
-    if LOGGER.isEnabledFor(logging.DEBUG):
+    if is_heard():
         composed = logged(composed, routes[0].target.name)
     if config.callbacks:
         from polyvox.calls.hooks import hooked

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 
 from polyvox.calls.config import DEFAULT, CallConfig, read_fallback
 from polyvox.calls.generate import Call
+from polyvox.calls.log import is_heard
 from polyvox.calls.stack import Route, Shared, compose
 from polyvox.client.settings import GenerateSettings, Messages, build_request, read_timeout
 from polyvox.errors import ConfigError, DecodeError, PolyvoxError
@@ -66,7 +67,7 @@ class Engine:
         self._io: dict[str, IO] = {}
         self._targets: dict[tuple[str, str | None, int], Target] = {}
         self._routes: dict[tuple[str, str | None, int], Route] = {}
-        self._calls: dict[tuple[str, str | None, int, bool, bool], tuple[Target, Call, str]] = {}
+        self._calls: dict[tuple[str, str | None, int, bool, bool, bool], tuple[Target, Call, str]] = {}
         self._shared = Shared()
 
     def target(self, model: str, dialect: str | None = None) -> Target:
@@ -116,7 +117,7 @@ class Engine:
     ) -> tuple[Target, Call, str]:
         """Return where a call leads, the call, and the kind of seam it needs; remembered for calls like it."""
         dialect = settings.get("dialect")
-        key = (model, dialect, self.registry.providers.version, stream, raw)
+        key = (model, dialect, self.registry.providers.version, stream, raw, is_heard())
         is_like_others = not any(settings.get(name) for name in _OWN_CALL)
         found = self._calls.get(key) if is_like_others else None
         if found is None:
