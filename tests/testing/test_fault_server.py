@@ -74,6 +74,25 @@ def test_the_anthropic_sdk_reads_a_whole_answer_and_a_stream() -> None:
         assert (message.stop_reason, message.usage.output_tokens) == ("tool_use", 7)
 
 
+def test_the_google_sdk_reads_a_whole_answer_and_a_stream() -> None:
+    genai = pytest.importorskip("google.genai", reason="google-genai is not installed")
+    with FaultServer(RICH) as server:
+        sdk = genai.Client(api_key="any", http_options={"base_url": server.url})
+        whole = sdk.models.generate_content(model="m", contents="Hi")
+        streamed = list(sdk.models.generate_content_stream(model="m", contents="Hi"))
+        sdk.close()
+
+    parts = [part for chunk in streamed for part in chunk.candidates[0].content.parts]
+    assert [part.text for part in whole.candidates[0].content.parts if part.text and not part.thought] == [
+        "Let me look."
+    ]
+    assert "".join(part.text for part in parts if part.text and not part.thought) == "Let me look."
+    for calls in (whole.function_calls, [part.function_call for part in parts if part.function_call]):
+        assert [(call.name, call.args) for call in calls] == [("look", {"where": "up"})]
+    assert whole.usage_metadata.total_token_count == 12
+    assert [(each.dialect, each.stream) for each in server.requests] == [("gemini", False), ("gemini", True)]
+
+
 def test_an_sdk_retries_a_rate_limit_as_often_as_it_says() -> None:
     with (
         FaultServer("There.", faults=[faults.RateLimited(0.01, "ms"), faults.ServerFault(503), None]) as server,
