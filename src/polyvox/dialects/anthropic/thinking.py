@@ -7,19 +7,17 @@ https://docs.anthropic.com/en/docs/build-with-claude/adaptive-thinking, …/exte
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Any, Final
 
+from polyvox.dialects._efforts import LADDER, effort_of, nearest_effort
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.anthropic.encoding import Encoding
-from polyvox.types.generate import Effort, GenerateRequest, Reasoning
-
-LADDER: Final[tuple[str, ...]] = get_args(Effort)
+from polyvox.types.generate import GenerateRequest, Reasoning
 
 LEAST_BUDGET: Final = 1024
 """https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking: `budget_tokens` is at least this."""
 
-# A budget in tokens as a step of the ladder (up to so many tokens), and a step as a budget.
-_STEPS: Final = ((4096, "low"), (16384, "medium"), (32768, "high"))
+# A step of the ladder as a budget in tokens, for models that take nothing else.
 _BUDGETS: Final = {"minimal": 1024, "low": 4096, "medium": 16384, "high": 32768, "xhigh": 49152, "max": 65536}
 
 
@@ -60,7 +58,7 @@ def _think_by_budget(budget: int, encoding: Encoding, body: JSONObject) -> None:
             encoding.note("clamped", "reasoning", f"{budget} is sent as {LEAST_BUDGET}, the least budget")
         _think(body, "enabled", encoding, budget_tokens=max(budget, LEAST_BUDGET))
     elif "adaptive" in types:
-        step = next((step for most, step in _STEPS if budget <= most), "xhigh")
+        step = nearest_effort(effort_of(budget), encoding.quirks.efforts or LADDER)
         encoding.note("clamped", "reasoning", f"{budget} is sent as {step}: this model takes no budget")
         _think(body, "adaptive", encoding)
         _write_effort(step, encoding, body)
@@ -93,10 +91,8 @@ def _write_effort(effort: str, encoding: Encoding, body: JSONObject) -> None:
     if not efforts:
         encoding.note("dropped", "reasoning", f"{effort}: this model has no efforts, it thinks as much as it likes")
         return
-    nearest = effort
-    if effort not in efforts:
-        place = LADDER.index(effort)
-        nearest = min(efforts, key=lambda step: (abs(LADDER.index(step) - place), -LADDER.index(step)))
+    nearest = nearest_effort(effort, efforts)
+    if nearest != effort:
         encoding.note("clamped", "reasoning", f"{effort} is sent as {nearest}")
     body.setdefault("output_config", {})["effort"] = nearest
 

@@ -7,13 +7,12 @@ https://ai.google.dev/gemini-api/docs/thinking
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from typing import Any, Final
 
+from polyvox.dialects._efforts import LADDER, nearest_effort
 from polyvox.dialects._reading import JSONObject, read_object, read_whole
 from polyvox.dialects.gemini.encoding import Encoding
-from polyvox.types.generate import Effort, GenerateRequest, Reasoning
-
-LADDER: Final[tuple[str, ...]] = get_args(Effort)
+from polyvox.types.generate import GenerateRequest, Reasoning
 
 # https://ai.google.dev/gemini-api/docs/openai#thinking: what Google itself makes of a step. The two highest steps are
 # the model's most.
@@ -63,7 +62,7 @@ def _by_budget(budget: int, encoding: Encoding) -> JSONObject:
         if held != budget:
             encoding.note("clamped", "reasoning", f"{budget} is sent as {held}, the {_end(held, most)} budget")
         return {"thinkingBudget": held}
-    level = _nearest(next((level for most, level in _LEVELS if budget <= most), "high"), encoding)
+    level = nearest_effort(next((level for most, level in _LEVELS if budget <= most), "high"), encoding.quirks.efforts)
     encoding.note("clamped", "reasoning", f"{budget} is sent as {level}: this model takes no budget")
     return {"thinkingLevel": level.upper()}
 
@@ -74,7 +73,7 @@ def _end(held: int, most: int) -> str:
 
 def _by_effort(effort: str, encoding: Encoding) -> JSONObject:
     if "level" in encoding.quirks.thinking and encoding.quirks.efforts:
-        level = _nearest(effort, encoding)
+        level = nearest_effort(effort, encoding.quirks.efforts)
         if level != effort:
             encoding.note("clamped", "reasoning", f"{effort} is sent as {level}")
         return {"thinkingLevel": level.upper()}
@@ -82,12 +81,6 @@ def _by_effort(effort: str, encoding: Encoding) -> JSONObject:
     budget = min(max(_BUDGETS.get(effort, most), least), most)
     encoding.note("clamped", "reasoning", f"{effort} is sent as a budget of {budget} tokens")
     return {"thinkingBudget": budget}
-
-
-def _nearest(effort: str, encoding: Encoding) -> str:
-    """Return the level nearest to a step; of two equally near, the higher."""
-    place = LADDER.index(effort)
-    return min(encoding.quirks.efforts, key=lambda level: (abs(LADDER.index(level) - place), -LADDER.index(level)))
 
 
 # wire → ours

@@ -8,8 +8,9 @@ to `options["openai_responses"]`. https://platform.openai.com/docs/api-reference
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, get_args
+from typing import Any, Final
 
+from polyvox.dialects._efforts import LADDER, effort_of, nearest_effort
 from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
@@ -22,14 +23,10 @@ from polyvox.dialects._reading import (
 )
 from polyvox.dialects.openai_responses.encoding import NO_WORD, Encoding
 from polyvox.errors import UnsupportedError
-from polyvox.types.generate import Effort, GenerateRequest, Output, PromptCache, Reasoning
+from polyvox.types.generate import GenerateRequest, Output, PromptCache, Reasoning
 
-LADDER: Final[tuple[str, ...]] = get_args(Effort)
 ENCRYPTED: Final = "reasoning.encrypted_content"
 LOGPROBS: Final = "message.output_text.logprobs"
-
-# A budget in tokens as a step of the ladder: up to so many tokens.
-_BUDGETS: Final = ((0, "none"), (1024, "minimal"), (4096, "low"), (16384, "medium"), (32768, "high"))
 _PLAIN: Final = {
     # setting: member
     "max_tokens": "max_output_tokens",
@@ -116,21 +113,12 @@ def _encode_reasoning(reasoning: Reasoning, encoding: Encoding, body: JSONObject
 
 def _effort(reasoning: Reasoning, encoding: Encoding) -> str:
     """Return the accepted step of the ladder nearest to what was asked; of two equally near, the higher."""
-    wanted: str = reasoning if isinstance(reasoning, str) else _step(reasoning)
+    wanted: str = reasoning if isinstance(reasoning, str) else effort_of(reasoning)
     efforts = encoding.quirks.efforts
-    effort = wanted
-    if efforts and wanted not in efforts:
-        place = LADDER.index(wanted)
-        # Off is not a little of on: it is chosen only where it was asked for, and so is the least step for it.
-        steps = [step for step in LADDER if step in efforts and step != "none"] or list(efforts)
-        effort = min(steps, key=lambda step: (abs(LADDER.index(step) - place), -LADDER.index(step)))
+    effort = nearest_effort(wanted, efforts) if efforts else wanted
     if effort != reasoning:
         encoding.note("clamped", "reasoning", f"{reasoning} is sent as {effort}")
     return effort
-
-
-def _step(budget: int) -> str:
-    return next((step for most, step in _BUDGETS if budget <= most), "xhigh")
 
 
 def _encode_cache(cache: PromptCache, body: JSONObject) -> None:

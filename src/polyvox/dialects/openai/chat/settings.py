@@ -8,8 +8,9 @@ to `options["openai"]`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, get_args
+from typing import Any, Final
 
+from polyvox.dialects._efforts import LADDER, effort_of, nearest_effort
 from polyvox.dialects._reading import (
     JSONObject,
     read_flag,
@@ -21,13 +22,7 @@ from polyvox.dialects._reading import (
     take,
 )
 from polyvox.dialects.openai.chat.encoding import Encoding
-from polyvox.types.generate import AudioOutput, Effort, GenerateRequest, Output, PromptCache, Reasoning
-
-LADDER: Final[tuple[str, ...]] = get_args(Effort)
-
-# A budget in tokens as a step of the ladder: up to so many tokens.
-_BUDGETS: Final = ((0, "none"), (1024, "minimal"), (4096, "low"), (16384, "medium"), (32768, "high"))
-
+from polyvox.types.generate import AudioOutput, GenerateRequest, Output, PromptCache, Reasoning
 
 # ours → wire
 
@@ -152,21 +147,12 @@ def _has_a_step(reasoning: Reasoning, encoding: Encoding) -> bool:
 
 def _effort(reasoning: Reasoning, encoding: Encoding) -> str:
     """Return the accepted step of the ladder nearest to what was asked; of two equally near, the higher."""
-    wanted: str = reasoning if isinstance(reasoning, str) else _step(reasoning)
+    wanted: str = reasoning if isinstance(reasoning, str) else effort_of(reasoning)
     efforts = encoding.quirks.reasoning_efforts
-    effort = wanted
-    if efforts and wanted not in efforts:
-        place = LADDER.index(wanted)
-        # Off is not a little of on: it is chosen only where it was asked for, and so is the least step for it.
-        steps = [step for step in LADDER if step in efforts and step != "none"] or list(efforts)
-        effort = min(steps, key=lambda step: (abs(LADDER.index(step) - place), -LADDER.index(step)))
+    effort = nearest_effort(wanted, efforts) if efforts else wanted
     if effort != reasoning:
         encoding.note("clamped", "reasoning", f"{reasoning} is sent as {effort}")
     return effort
-
-
-def _step(budget: int) -> str:
-    return next((step for most, step in _BUDGETS if budget <= most), "xhigh")
 
 
 def _encode_cache(cache: PromptCache, body: JSONObject) -> None:
