@@ -367,3 +367,15 @@ def test_what_recorded_answers_cost_is_within_their_bounds() -> None:
 
 def test_the_estimates_environment_is_ours() -> None:
     assert not list(Path(os.environ["TIKTOKEN_CACHE_DIR"]).iterdir())
+
+
+def test_a_budgets_bound_is_quick_and_wider() -> None:
+    """A vocabulary takes milliseconds for a long text; what a budget sets aside is counted by the rule of thumb."""
+    row = structs.replace(ROW, id="gpt-5.5")
+    request = structs.replace(REQUEST, messages=(user("The quick brown fox jumps over the lazy dog. " * 200),))
+    quick, exact = estimate.bound_among((row,))(request), estimate.bound_of(request, row)
+    assert quick is not None and exact is not None
+    assert exact.amount < quick.amount < 2 * exact.amount
+    assert estimate.bound_among((row, None))(request) is None  # what nobody knows of one is known of none
+    dearest = estimate.bound_among((row, structs.replace(row, price=Price(input=2e6, output=2e6))))(request)
+    assert dearest is not None and dearest.amount > quick.amount

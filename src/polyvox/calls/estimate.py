@@ -72,6 +72,7 @@ _WIDE: Final = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7f
 _BEYOND: Final = re.compile(r"[\U00010000-\U0010ffff]")
 # Digits and marks: JSON, code, tables of numbers have fewer characters a token than prose.
 _MARKS: Final = re.compile(r"[!-@\[-`{-~]")
+_MARK_BYTES: Final = bytes(range(0x21, 0x41)) + bytes(range(0x5B, 0x61)) + bytes(range(0x7B, 0x7F))
 _LATIN: Final = re.compile(r"[A-Za-z\s\u00c0-\u024f]")
 
 # Which of OpenAI's vocabularies a model counts with: https://github.com/openai/tiktoken/blob/main/tiktoken/model.py
@@ -128,14 +129,17 @@ def bound_of(request: GenerateRequest, row: ModelConfig | None) -> PriceBound | 
     it asks for a search or the like stands in no row, and is not in the bound. `None` where the row has no price for
     how the call is to be served, or neither the request nor the row says where the answer ends.
     """
-    return bound_among((row,))(request)
+    return bound_among((row,), exact=True)(request)
 
 
-def bound_among(rows: Sequence[ModelConfig | None]) -> Callable[[GenerateRequest], PriceBound | None]:
+def bound_among(
+    rows: Sequence[ModelConfig | None], *, exact: bool = False
+) -> Callable[[GenerateRequest], PriceBound | None]:
     """Return the function that says the most that a request can cost at whichever of these models answers it.
 
     That is the dearest one's bound (see `bound_of`), `None` where one of them has none. What does not change from
-    request to request is worked out once.
+    request to request is worked out once. Not `exact`, all texts are counted by the rule of thumb, with its wider
+    margin: a vocabulary takes longer to count a long text than all else of a call.
     """
     known: dict[str | None, list[tuple[float | None, float | None]]] = {}
 
@@ -152,7 +156,7 @@ def bound_among(rows: Sequence[ModelConfig | None]) -> Callable[[GenerateRequest
             longest = request.max_tokens or row.output_tokens or row.context_tokens
             if longest is None and output_rate:
                 return None
-            input_amount = _most_input(request, row, counted) * input_rate / _MILLION
+            input_amount = _most_input(request, row, counted, exact) * input_rate / _MILLION
             amount = input_amount + (longest or 0) * (request.n or 1) * output_rate / _MILLION
             if dearest is None or amount > dearest.amount:
                 dearest = PriceBound(amount, input_amount)
@@ -168,15 +172,15 @@ def _rates_for(row: ModelConfig | None, tariff: str | None) -> tuple[float | Non
     return _dearest(price, "input", tariff), _dearest(price, "output", tariff)
 
 
-def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | None, int]) -> int:
+def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | None, int], exact: bool) -> int:
     """Return the most input tokens; `counted` holds what was counted already, by vocabulary."""
-    vocabulary = _vocabulary(row)
+    vocabulary = _vocabulary(row) if exact else None
     tokens = counted.get(vocabulary)
     if tokens is None:
-        is_exact = vocabulary is not None and _encoder(vocabulary) is not None
-        tokens = math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_exact else _ROUGH_MARGIN))
-        counted[vocabulary] = tokens
-    if any(tool.kind == "hosted" for tool in request.tools):
+        is_known = vocabulary is not None and _encoder(vocabulary) is not None
+        estimate = estimate_request(request, row if exact else None)
+        tokens = counted[vocabulary] = math.ceil(estimate * (_EXACT_MARGIN if is_known else _ROUGH_MARGIN))
+    if request.tools and any(tool.kind == "hosted" for tool in request.tools):
         return max(tokens, row.context_tokens or 0)
     return tokens
 
@@ -261,9 +265,10 @@ def _rough_count(text: str) -> int:
     """Count by a rule of thumb: a token is about four Latin letters, two digits or marks, two letters of another
     alphabet, one character of Chinese, Japanese or Korean; an emoji is about two tokens.
     """
-    marks = len(_MARKS.findall(text))
     if text.isascii():
-        return math.ceil((len(text) - marks) / 4 + marks / 2)
+        others = len(text.encode().translate(None, _MARK_BYTES))
+        return math.ceil(others / 4 + (len(text) - others) / 2)
+    marks = len(_MARKS.findall(text))
     wide, beyond, latin = len(_WIDE.findall(text)), len(_BEYOND.findall(text)), len(_LATIN.findall(text))
     other = len(text) - marks - wide - beyond - latin
     return math.ceil(latin / 4 + (marks + other) / 2 + wide + beyond * 2)
