@@ -1,31 +1,23 @@
 """The list of messages, both directions.
 
-The rule: our normal form merges neighbours of one role and gathers results in one tool message; where the wire had cut
-otherwise, the mark `begins_message` stands on the first part of the further message (true, or that message's own
-marks). A result is a message of its own on the wire. Pictures of results and of answers follow in a user message.
-https://docs.ollama.com/api/chat
+The rule: a message of the wire is one text, with pictures and, of the assistant's, thinking and calls beside it; each
+result is a message of its own. Our normal form merges neighbours: where the wire had cut them, the mark
+`begins_message` stands on the first part of the further message. https://docs.ollama.com/api/chat
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal, assert_never
 
 from msgspec import structs
 
-from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, refuse, take
+from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.ollama.calls import arguments_object, decode_call, encode_call
-from polyvox.dialects.ollama.content import (
-    BETWEEN,
-    IN_PLACE,
-    decode_content,
-    decode_images,
-    encode_content,
-    encode_image,
-    is_text_file,
-)
 from polyvox.dialects.ollama.encoding import Encoding
-from polyvox.dialects.ollama.fields import BEGINS, THINKING, as_meta, is_made, kept, make_id, own, with_marks
+from polyvox.dialects.ollama.fields import BEGINS, DIALECT, THINKING, is_made, make_id, own, with_marks
+from polyvox.dialects.ollama.files import encode_document, encode_image, encode_source_part, is_image
+from polyvox.dialects.ollama.reader import decode_image
 from polyvox.errors import UnsupportedError
 from polyvox.types.messages import Message
 from polyvox.types.normalise import normalise
@@ -40,12 +32,9 @@ from polyvox.types.parts import (
     ToolResult,
 )
 
-_ROLES: Final = ("system", "user", "assistant", "tool")
-# Said of the conversation itself, as a system message is; `control` turns Granite's thinking on.
-_LIKE_SYSTEM: Final = ("developer", "control")
-_SAID: Final = frozenset({"role", "content", "images"})
-_OF_ANSWERS: Final = frozenset({*_SAID, "thinking", "tool_calls"})
-_OF_RESULTS: Final = frozenset({*_SAID, "tool_name", "tool_call_id"})
+_ROLES: Final = ("system", "user", "assistant", "tool", "developer")
+_BREAK: Final = "\n\n"
+"""Between texts that a caller gave apart: the server joins neighbouring messages so too."""
 
 
 # ours → wire
@@ -55,196 +44,173 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
     """Return the messages of the wire."""
     said: list[JSONObject] = []
     names: dict[str, str] = {}
-    held: list[Part] = []  # what the next user message has to say for an answer or a result
     for message in messages:
-        for marks, parts in _cut(message):
-            if held and message.role in ("system", "assistant"):
-                said.append({"role": "user", **encode_content(held, encoding)})
-                held = []
-            match message.role:
-                case "system":
-                    said.append(_marked({"role": "system", **encode_content(parts, encoding)}, marks))
-                case "assistant":
-                    said.append(_marked(_encode_answer(parts, names, held, encoding), marks))
-                case "user" | "tool":
-                    said += _encode_user(parts, marks, message.role, names, held, encoding)
-    if held:
-        said.append({"role": "user", **encode_content(held, encoding)})
+        files: list[FilePart] = []
+        for parts in _cut(message):
+            if message.role == "assistant":
+                names.update({part.id: part.name for part in parts if isinstance(part, ToolCall)})
+                said += _encode_answered(parts, encoding)
+                continue
+            results = [part for part in parts if isinstance(part, ToolResult)]
+            others = [part for part in parts if not isinstance(part, ToolResult)]
+            said += [_encode_result(result, names, files, encoding) for result in results]
+            if others or not results:
+                said.append(_encode_told("user" if message.role == "tool" else message.role, others, encoding))
+        if files:
+            encoding.note("emulated", "messages", "files of a result are sent in a user message after it")
+            said.append(_encode_told("user", [TextPart("Files of the results before:"), *files], encoding))
     return said
 
 
-def _cut(message: Message) -> Iterator[tuple[JSONObject, Sequence[Part]]]:
+def _cut(message: Message) -> Iterator[Sequence[Part]]:
     """Cut a message where the wire's own messages began; most are one."""
-    marks = own(message.meta)
     parts: list[Part] = []
     for part in message.content:
-        begins = own(part.meta).get(BEGINS) if part.meta else None
-        if begins and parts:
-            yield marks, parts
+        if parts and part.meta and own(part.meta).get(BEGINS):
+            yield parts
             parts = []
-            marks = begins if isinstance(begins, dict) else own(message.meta)
         parts.append(part)
-    yield marks, parts
+    yield parts
 
 
-def _marked(said: JSONObject, marks: JSONObject) -> JSONObject:
-    """Return a message with the marks on it: the wire's own words, which win."""
-    said |= {name: value for name, value in marks.items() if name not in (BEGINS, IN_PLACE, THINKING)}
-    return said
-
-
-def _encode_user(
-    parts: Sequence[Part],
-    marks: JSONObject,
-    role: str,
-    names: dict[str, str],
-    held: list[Part],
-    encoding: Encoding,
-) -> list[JSONObject]:
-    """Say results first, each as a message, then the rest, and what is `held`, as one user message."""
-    said: list[JSONObject] = []
-    told: list[Part] = []
+def _encode_told(role: str, parts: Sequence[Part], encoding: Encoding) -> JSONObject:
+    """Say a system or user message."""
+    texts: list[str] = []
+    images: list[str] = []
     for part in parts:
-        if isinstance(part, ToolResult):
-            said.append(_encode_result(part, names, held, encoding))
-        else:
-            told.append(part)
-    if role == "tool" and not told and said:
-        return said  # what is held waits: the user may go on
-    told = [*held, *told]
-    held.clear()
-    said.append(_marked({"role": "user", **encode_content(told, encoding)}, marks))
+        match part:
+            case FilePart() if is_image(part):
+                images.append(encode_image(part))
+            case TextPart() | FilePart() | SourcePart():
+                texts.append(_encode_text(part, encoding))
+            case ReasoningPart():
+                if part.text:
+                    encoding.note("dropped", "messages", "reasoning outside an assistant message is not sent")
+            case ToolCall():
+                raise UnsupportedError(f"the call of {part.name!r} stands in a message that is not the assistant's")
+            case OpaquePart():
+                _refuse_opaque(part)
+            case ToolResult():
+                pass  # said before, as a message of its own
+            case _:
+                assert_never(part)
+    said: JSONObject = {"role": role, "content": _BREAK.join(filter(None, texts))}
+    if images:
+        said["images"] = images
     return said
 
 
-def _encode_result(result: ToolResult, names: dict[str, str], held: list[Part], encoding: Encoding) -> JSONObject:
-    """Return a result's message; `held` gets the pictures, which stand in a user's message only."""
-    content = list(result.content)
-    moved = [part for part in content if _is_moved(part)]
-    if moved:
-        encoding.note("emulated", "messages", "pictures of a tool's result are sent in a user message after it")
-        content = [part for part in content if part not in moved] or [TextPart("(The result is in the next message.)")]
-        held += [TextPart(f"Pictures of the result of {result.name or names.get(result.id) or 'the tool'}:"), *moved]
-    said: JSONObject = {"role": "tool", **encode_content(content, encoding)}
+def _encode_text(part: TextPart | FilePart | SourcePart, encoding: Encoding) -> str:
+    match part:
+        case TextPart():
+            if part.sources:
+                encoding.note("dropped", "messages", "citations are not sent; their text is")
+            return part.text
+        case FilePart():
+            return encode_document(part, encoding)
+        case SourcePart():
+            return encode_source_part(part, encoding)
+
+
+def _refuse_opaque(part: OpaquePart) -> None:
+    raise UnsupportedError(f"a part of kind {part.kind!r} cannot be said on the Ollama wire")
+
+
+def _encode_result(result: ToolResult, names: dict[str, str], files: list[FilePart], encoding: Encoding) -> JSONObject:
+    """Say a result; the pictures in it are put aside into `files`."""
+    images = [part for part in result.content if isinstance(part, FilePart) and is_image(part)]
+    files += images
+    others = [part for part in result.content if part not in images]
+    text = _encode_told("tool", others, encoding)["content"]
     if result.is_error:
-        encoding.note("emulated", "messages", "a tool's error is sent as text marked `error: `")
-        said["content"] = f"error: {said['content']}"
-    name = result.name or names.get(result.id)
+        encoding.note("emulated", "messages", "an error of a tool is sent as text: the wire has no mark for it")
+        text = f"error: {text}"
+    said: JSONObject = {"role": "tool", "content": text}
+    name = result.name or names.get(result.id, "")
     if name:
         said["tool_name"] = name
     if encoding.quirks.tool_call_ids and result.id and not is_made(result.id):
         said["tool_call_id"] = result.id
-    return _marked(said, own(result.meta))
+    return said
 
 
-def _is_moved(part: Part) -> bool:
-    """Tell whether this is a file that cannot stand in a result. A text file is told in words there."""
-    return isinstance(part, FilePart) and IN_PLACE not in own(part.meta) and not is_text_file(part)
-
-
-class _Answer:
-    """An assistant's message in the making."""
-
-    __slots__ = ("calls", "encoding", "held", "images", "names", "texts", "thoughts")
-
-    def __init__(self, names: dict[str, str], held: list[Part], encoding: Encoding) -> None:
-        self.encoding = encoding
-        self.names = names
-        self.held = held
-        self.texts: list[str] = []
-        self.thoughts: list[str] = []
-        self.images: list[str] = []
-        self.calls: list[JSONObject] = []
-
-    def take(self, part: Part) -> None:
-        """Take in a part."""
-        note = self.encoding.note
+def _encode_answered(parts: Sequence[Part], encoding: Encoding) -> list[JSONObject]:
+    """Say an assistant message: none where nothing of it is left."""
+    texts: list[str] = []
+    thinking: list[str] = []
+    images: list[str] = []
+    calls: list[JSONObject] = []
+    for part in parts:
         match part:
             case TextPart():
-                if part.sources:
-                    note("dropped", "messages", "citations are not sent back; their text is")
-                self.texts.append(part.text)
+                texts.append(_encode_text(part, encoding))
             case ReasoningPart():
-                self._take_reasoning(part)
-            case ToolCall() if not part.executed:
-                self._take_call(part)
+                _encode_reasoning(part, thinking, texts, encoding)
+            case ToolCall(executed=False):
+                calls.append(_encode_call(part, encoding))
             case ToolCall() | ToolResult():
-                note("dropped", "messages", "tools that another provider ran itself are not sent; its text is")
+                encoding.note("dropped", "messages", "tools that another provider ran itself are not sent; its text is")
+            case FilePart() if is_image(part):
+                images.append(encode_image(part))
+            case FilePart() if part.media_type.startswith("audio/"):
+                encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
             case FilePart():
-                self._take_file(part)
+                texts.append(encode_document(part, encoding))
             case SourcePart():
-                note("dropped", "messages", "search results beside a text are not sent back")
+                encoding.note("dropped", "messages", "search results beside a text are not sent back")
             case OpaquePart():
-                raise UnsupportedError(f"a part of kind {part.kind!r} cannot be said on the Ollama wire")
-
-    def _take_reasoning(self, part: ReasoningPart) -> None:
-        if THINKING in own(part.meta):
-            self.thoughts.append(part.text)
-        elif part.text and self.encoding.quirks.reasoning_history == "text":
-            self.encoding.note("emulated", "messages", "reasoning of another origin is sent as text")
-            self.texts.append(f"{part.text}{BETWEEN}")
-        elif part.text:
-            self.encoding.note("dropped", "messages", "reasoning of another origin is not sent")
-
-    def _take_call(self, call: ToolCall) -> None:
-        if call.kind == "custom":
-            detail = "the free text of a custom tool's call is sent as its `input`"
-            self.encoding.note("emulated", "messages", detail)
-        elif not arguments_object(call)[1]:
-            detail = f"the arguments of the call {call.id} are no JSON object: {{}} is sent"
-            self.encoding.note("dropped", "messages", detail)
-        self.names[call.id] = call.name
-        self.calls.append(encode_call(call, exact=False, ids=self.encoding.quirks.tool_call_ids))
-
-    def _take_file(self, part: FilePart) -> None:
-        if IN_PLACE in own(part.meta):
-            self.images.append(encode_image(part))
-        elif part.media_type.lower().startswith("audio/"):
-            self.encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its text is")
-        else:
-            self.encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
-            self.held += [TextPart("Files of the answer before:"), part]
+                _refuse_opaque(part)
+            case _:
+                assert_never(part)
+    said: JSONObject = {"role": "assistant", "content": "".join(texts)}
+    said |= {"thinking": _BREAK.join(thinking)} if thinking else {}
+    said |= {"images": images} if images else {}
+    said |= {"tool_calls": calls} if calls else {}
+    if parts and said == {"role": "assistant", "content": ""}:
+        encoding.note("dropped", "messages", "a message without content is not sent")
+        return []
+    return [said]
 
 
-def _encode_answer(parts: Sequence[Part], names: dict[str, str], held: list[Part], encoding: Encoding) -> JSONObject:
-    answer = _Answer(names, held, encoding)
-    for part in parts:
-        answer.take(part)
-    said: JSONObject = {"role": "assistant", "content": "".join(answer.texts)}
-    if answer.thoughts:
-        said["thinking"] = BETWEEN.join(answer.thoughts)
-    if answer.images:
-        said["images"] = answer.images
-    if answer.calls:
-        said["tool_calls"] = answer.calls
-    return said
+def _encode_reasoning(part: ReasoningPart, thinking: list[str], texts: list[str], encoding: Encoding) -> None:
+    if own(part.meta).get(THINKING):
+        thinking.append(part.text)
+    elif part.text and encoding.quirks.reasoning_history == "text":
+        encoding.note("emulated", "messages", "reasoning of another origin is sent as text")
+        texts.append(part.text)
+    elif part.text:
+        encoding.note("dropped", "messages", "reasoning of another origin is not sent")
+
+
+def _encode_call(call: ToolCall, encoding: Encoding) -> JSONObject:
+    if call.kind == "custom":
+        encoding.note("emulated", "messages", "the free text of a custom tool's call is sent as its `input`")
+    elif not arguments_object(call)[1]:
+        encoding.note("dropped", "messages", f"the arguments of the call {call.id} are no JSON object: {{}} is sent")
+    return encode_call(call, exact=False, ids=encoding.quirks.tool_call_ids)
 
 
 # wire → ours
 
 
-class _Calls:
-    """The calls read so far, by which results without an id find theirs."""
+class _Waiting:
+    """Calls that have no result yet, for results that do not say whose they are."""
 
-    __slots__ = ("names", "waiting")
+    __slots__ = ("calls",)
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}
-        self.waiting: list[str] = []
+        self.calls: list[ToolCall] = []
 
-    def made(self, call: ToolCall) -> None:
-        """Take in a call."""
-        self.names[call.id] = call.name
-        self.waiting.append(call.id)
-
-    def answered(self, given: str, name: str, place: int) -> str:
-        """Return the id of the call whose result this is: without one, of the first of its name that waits."""
-        if not given:
-            fitting = (call for call in self.waiting if not name or self.names[call] == name)
-            given = next(fitting, "") or make_id("result", place, name)
-        if given in self.waiting:
-            self.waiting.remove(given)
-        return given
+    def take(self, call_id: str, name: str) -> ToolCall | None:
+        """Return the call that a result is of: by its id, else by its name, else the next in turn."""
+        found = next((call for call in self.calls if call.id == call_id), None)
+        if found is None and not call_id:
+            found = next((call for call in self.calls if call.name == name), None)
+            if found is None and not name and self.calls:
+                found = self.calls[0]
+        if found is not None:
+            self.calls.remove(found)
+        return found
 
 
 def decode_messages(messages: Sequence[Any], path: str = "messages") -> tuple[Message, ...]:
@@ -252,85 +218,78 @@ def decode_messages(messages: Sequence[Any], path: str = "messages") -> tuple[Me
 
     Raises `BadRequestError` naming the place that is wrong and what would be right there.
     """
-    calls = _Calls()
-    read = [
-        _decode_message(read_object(message, f"{path}[{place}]", "a message"), f"{path}[{place}]", place, calls)
-        for place, message in enumerate(messages)
-    ]
-    return normalise(_joined(read))
+    read: list[Message] = []
+    waiting = _Waiting()
+    before = ""
+    for place, given in enumerate(messages):
+        where = f"{path}[{place}]"
+        message = read_object(given, where, "a message")
+        told = read_text(take(message, "role", where), f"{where}.role").lower()
+        role = _role(read_word(told, f"{where}.role", _ROLES))
+        if role == "tool":
+            parts: tuple[Part, ...] = (_decode_result(message, where, waiting),)
+        else:
+            parts = _decode_parts(message, role, where)
+        if role == "assistant":
+            waiting.calls += [part for part in parts if isinstance(part, ToolCall)]
+        if role == before and role in ("user", "assistant") and parts:
+            first = parts[0]
+            parts = (structs.replace(first, meta=with_marks(first.meta, **{BEGINS: True})), *parts[1:])
+        before = role
+        read.append(Message(role, parts))
+    return normalise(read)
 
 
-def _decode_message(message: JSONObject, path: str, place: int, calls: _Calls) -> Message:
-    given = read_text(take(message, "role", path), f"{path}.role", f"one of {', '.join(_ROLES)}")
-    match given.lower():
-        case "system" | "user" as role:
-            parts = decode_content(message, path)
-            return Message("system" if role == "system" else "user", parts, meta=kept(message, _SAID))
-        case "assistant":
-            return _decode_answer(message, path, place, calls)
-        case "tool":
-            return Message("tool", (_decode_result(message, path, place, calls),))
-        case role:
-            if role not in _LIKE_SYSTEM:
-                refuse(f"{path}.role", f"is {given!r}, but must be one of {', '.join(_ROLES)}")
-            meta = with_marks(kept(message, _SAID), role=given)
-            return Message("system", decode_content(message, path), meta=meta)
+def _role(word: str) -> Literal["system", "user", "assistant", "tool"]:
+    match word:
+        case "user" | "assistant" | "tool":
+            return word
+        case _:
+            return "system"
 
 
-def _decode_answer(message: JSONObject, path: str, place: int, calls: _Calls) -> Message:
+def _decode_parts(message: JSONObject, role: str, where: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     thinking = message.get("thinking")
-    if thinking is not None and read_text(thinking, f"{path}.thinking"):
-        parts.append(ReasoningPart(thinking, meta=as_meta({THINKING: True})))
-    parts += decode_content({**message, "images": None}, path)
-    parts += decode_images(message.get("images"), f"{path}.images", in_place=True)
-    given = message.get("tool_calls")
-    for number, item in enumerate(() if given is None else read_list(given, f"{path}.tool_calls", "a list of calls")):
-        call = _decode_call(item, f"{path}.tool_calls[{number}]", f"{place} {number}")
-        calls.made(call)
-        parts.append(call)
-    return Message("assistant", tuple(parts), meta=kept(message, _OF_ANSWERS))
+    if thinking is not None and read_text(thinking, f"{where}.thinking") and role == "assistant":
+        parts.append(ReasoningPart(thinking, meta={DIALECT: {THINKING: True}}))
+    parts += _decode_content(message, where)
+    calls = message.get("tool_calls")
+    if calls is not None and role == "assistant":
+        for place, held in enumerate(read_list(calls, f"{where}.tool_calls", "a list of calls")):
+            parts.append(_decode_call(held, f"{where}.tool_calls[{place}]"))
+    return tuple(parts)
 
 
-def _decode_call(given: object, path: str, place: str) -> ToolCall:
-    """Return a call, once it has what a call must have."""
-    call = read_object(given, path, "a call")
-    function = read_object(take(call, "function", path), f"{path}.function")
+def _decode_content(message: JSONObject, where: str) -> list[Part]:
+    content, images = message.get("content"), message.get("images")
+    parts: list[Part] = []
+    if content is not None and read_text(content, f"{where}.content"):
+        parts.append(TextPart(content))
+    for place, image in enumerate(read_list(images, f"{where}.images") if images is not None else ()):
+        part = decode_image(read_text(image, f"{where}.images[{place}]", "base64"))
+        if part is None:
+            refuse(f"{where}.images[{place}]", "is no valid base64")
+        parts.append(part)
+    return parts
+
+
+def _decode_call(value: object, path: str) -> ToolCall:
+    held = read_object(value, path, "a call")
+    function = read_object(take(held, "function", path), f"{path}.function", "a function")
     read_text(take(function, "name", f"{path}.function"), f"{path}.function.name")
     if function.get("arguments") is not None:
         read_object(function["arguments"], f"{path}.function.arguments")
-    if call.get("id") is not None:
-        read_text(call["id"], f"{path}.id")
-    return decode_call(call, None, place)
+    if held.get("id") is not None:
+        read_text(held["id"], f"{path}.id")
+    return decode_call(held, None, path)
 
 
-def _decode_result(message: JSONObject, path: str, place: int, calls: _Calls) -> ToolResult:
-    words = {}
-    for member in ("tool_name", "tool_call_id"):
-        held = message.get(member)
-        words[member] = "" if held is None else read_text(held, f"{path}.{member}")
-    call = calls.answered(words["tool_call_id"], words["tool_name"], place)
-    name = words["tool_name"] or calls.names.get(call, "")
-    return ToolResult(call, name, decode_content(message, path, in_place=True), meta=kept(message, _OF_RESULTS))
-
-
-def _joined(messages: Iterable[Message]) -> list[Message]:
-    """Merge what the normal form merges, but keep the wire's cut in the first part of what comes after it."""
-    joined: list[Message] = []
-    for message in messages:
-        last = joined[-1] if joined else None
-        if last is None or not message.content or not _mergeable(last, message):
-            joined.append(message)
-            continue
-        begins: object = True if message.meta == last.meta else own(message.meta) or True
-        first, *others = message.content
-        cut = structs.replace(first, meta=with_marks(first.meta, **{BEGINS: begins}))
-        joined[-1] = structs.replace(last, content=(*last.content, cut, *others))
-    return joined
-
-
-def _mergeable(last: Message, message: Message) -> bool:
-    """Tell whether the normal form will merge the two."""
-    if last.role != message.role or message.role not in ("user", "assistant"):
-        return False
-    return not (message.meta and last.meta) or message.meta == last.meta
+def _decode_result(message: JSONObject, where: str, waiting: _Waiting) -> ToolResult:
+    call_id, name = message.get("tool_call_id"), message.get("tool_name")
+    call_id = read_text(call_id, f"{where}.tool_call_id") if call_id is not None else ""
+    name = read_text(name, f"{where}.tool_name") if name is not None else ""
+    call = waiting.take(call_id, name)
+    if call is not None:
+        call_id, name = call.id, name or call.name
+    return ToolResult(call_id or make_id(where, name), name, tuple(_decode_content(message, where)))

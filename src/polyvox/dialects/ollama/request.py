@@ -18,29 +18,27 @@ from polyvox.dialects.ollama.encoding import Encoding
 from polyvox.dialects.ollama.fields import DIALECT
 from polyvox.dialects.ollama.messages import decode_messages, encode_messages
 from polyvox.dialects.ollama.quirks import OllamaQuirks
-from polyvox.dialects.ollama.settings import MEMBERS, OPTIONS, RUNNER_OPTIONS, decode_settings, encode_settings
+from polyvox.dialects.ollama.settings import MEMBERS, decode_settings, encode_settings
 from polyvox.dialects.ollama.tools import decode_tools, encode_tools
 from polyvox.errors import BadRequestError, DecodeError, UnsupportedError
 from polyvox.framing import json
 from polyvox.types.generate import Adjustment, GenerateRequest, Residue
 
+PATH: Final = "/api/chat"
+
 NEEDED: Final = (
+    Needed("stream", False, "the wire streams unless told otherwise", "https://docs.ollama.com/api/streaming"),
     Needed(
-        "stream",
-        False,
-        "it streams unless told otherwise, so it is always told whether to",
-        "https://docs.ollama.com/api/streaming",
+        "tools[].function.parameters",
+        {"type": "object", "properties": {}},
+        "a tool without a schema breaks the templates of many models",
+        "https://docs.ollama.com/capabilities/tool-calling",
     ),
 )
 
-_KNOWN: Final = frozenset(
-    {"model", "messages", "tools", "stream", "format", "think", "logprobs", "top_logprobs", OPTIONS}
-)
-_BESIDE: Final = {"output": "format", "reasoning": "think", "logprobs": "logprobs", "tools": "tools"}
-_PLAIN_QUIRKS: Final = OllamaQuirks()
-
-
-# ours → wire
+# A member of the body that holds several things: what options say of it is added, not put in its place.
+_SHARED: Final = "options"
+_PLAIN_QUIRKS: Final = OllamaQuirks(settings={"tool_choice": "drop"})
 
 
 def encode_request(request: GenerateRequest, quirks: OllamaQuirks, *, stream: bool) -> WireRequest:
@@ -50,21 +48,18 @@ def encode_request(request: GenerateRequest, quirks: OllamaQuirks, *, stream: bo
     """
     encoding = Encoding(quirks, request.residue)
     body = encode_body(request, encoding, stream=stream)
-    return WireRequest(
-        "POST",
-        "/api/chat",
-        json.encode(body),
-        headers={"Content-Type": "application/json"},
-        adjustments=tuple(adjustment for adjustment in encoding.adjustments if not _is_said(adjustment, body)),
-    )
+    headers = {"Content-Type": "application/json"}
+    adjustments = tuple(adjustment for adjustment in encoding.adjustments if not _is_said(adjustment, body))
+    return WireRequest("POST", PATH, json.encode(body), headers=headers, adjustments=adjustments)
 
 
 def _is_said(adjustment: Adjustment, body: JSONObject) -> bool:
     """Tell whether what was dropped stands in the body after all: the residue or the options put it there."""
-    if adjustment.kind != "dropped":
+    member = MEMBERS.get(adjustment.setting, adjustment.setting)
+    if adjustment.kind != "dropped" or member in ("messages", "tools"):
         return False
-    setting = adjustment.setting
-    return setting in body or _BESIDE.get(setting, "") in body or MEMBERS.get(setting, "") in (body.get(OPTIONS) or {})
+    options = body.get(_SHARED)
+    return member in body or (isinstance(options, dict) and member in options)
 
 
 def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -> JSONObject:
@@ -83,42 +78,22 @@ def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -
             body = restore(body, request.residue)
         for adjustment in foreign_residue(request.residue, DIALECT):
             encoding.note(adjustment.kind, adjustment.setting, adjustment.detail)
-    return _with_extras(body, encoding.quirks)
+    extra = encoding.quirks.extra_body
+    return {**extra, **body} if extra else body
 
 
 def _add_options(body: JSONObject, block: JSONObject) -> None:
-    """Add the caller's own members. One that counts in `options` only is put there, wherever it was said."""
-    inner: JSONObject = {}
     for name, value in block.items():
-        if name == OPTIONS and isinstance(value, dict):
-            inner |= value
-        elif name in RUNNER_OPTIONS:
-            inner.setdefault(name, value)
-        elif name == "tools" and isinstance(value, list):
-            body[name] = [*body.get(name, ()), *value]
-        else:
-            body[name] = value
-    if inner:
-        body[OPTIONS] = {**body.get(OPTIONS, {}), **inner}
-
-
-def _with_extras(body: JSONObject, quirks: OllamaQuirks) -> JSONObject:
-    """Return the body with what the quirks add where nobody says otherwise."""
-    extra = dict(quirks.extra_options)
-    if quirks.num_ctx is not None:
-        extra["num_ctx"] = quirks.num_ctx
-    if extra:
-        body = {**body, OPTIONS: {**extra, **(body.get(OPTIONS) or {})}}
-    return {**quirks.extra_body, **body} if quirks.extra_body else body
-
-
-# wire → ours
+        held = body.get(name)
+        shared = name == _SHARED and isinstance(held, dict) and isinstance(value, dict)
+        body[name] = {**held, **value} if shared else value  # type: ignore[dict-item]
 
 
 def decode_request(body: bytes) -> tuple[GenerateRequest, bool]:
-    """Return the request that a client of this wire sent, and whether it asked for a stream: it does unless it says no.
+    """Return the request that a client of this wire sent, and whether it asked for a stream, which is the default.
 
-    Raises `BadRequestError` naming the member that is wrong, what it is, and what it must be.
+    Raises `BadRequestError` naming the member that is wrong, what it is, and what it must be. A request without
+    messages, which only loads a model, is read too.
     """
     try:
         theirs = json.decode(body)
@@ -128,20 +103,20 @@ def decode_request(body: bytes) -> tuple[GenerateRequest, bool]:
 
 
 def decode_body(theirs: JSONObject) -> tuple[GenerateRequest, bool]:
-    """Return the request of a body already read as plain JSON, and whether a stream is asked for."""
-    given = theirs.get("stream")
-    stream = True if given is None else read_flag(given, "stream")
+    """Return the request of a body already read as plain JSON, and whether it asks for a stream."""
     spelled: list[str] = []
-    # Without messages the model is loaded, and nothing is said.
     told = theirs.get("messages")
     facts: dict[str, Any] = {
         "model": read_text(take(theirs, "model", ""), "model", "a model's name"),
-        "messages": () if told is None else decode_messages(read_list(told, "messages", "a list of messages")),
+        "messages": decode_messages(read_list(told, "messages", "a list of messages")) if told is not None else (),
     }
+    known = {"model", "messages", "stream", "tools"}
     if theirs.get("tools") is not None:
         facts["tools"] = decode_tools(read_list(theirs["tools"], "tools", "a list of tools"))
-    options = {name: value for name, value in theirs.items() if name not in _KNOWN and value is not None}
-    options |= decode_settings(theirs, facts, spelled)
+    understood, options = decode_settings(theirs, facts, spelled)
+    stream = theirs.get("stream") is None or read_flag(theirs["stream"], "stream")
+    known |= understood
+    options = {**{name: value for name, value in theirs.items() if name not in known}, **options}
     plain = Residue(DIALECT, spelled=tuple(spelled)) if spelled else None
     request = GenerateRequest(**facts, options={DIALECT: options} if options else {}, residue=plain)
     try:
