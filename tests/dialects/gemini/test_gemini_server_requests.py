@@ -620,8 +620,17 @@ def changed(request):
 
 def meaning(request):
     """A request less the words it was said in, and less the marks of where a content began."""
-    stripped = structs.replace(request, residue=None)
+    messages = tuple(
+        structs.replace(message, content=tuple(_without_beginning(part) for part in message.content))
+        for message in request.messages
+    )
+    stripped = structs.replace(request, messages=messages, residue=None)
     return json.loads(encode_request(stripped, PLAIN, stream=False).body)
+
+
+def _without_beginning(part):
+    marks = {name: mark for name, mark in part.meta.get("gemini", {}).items() if name != "begins_content"}
+    return structs.replace(part, meta={"gemini": marks} if marks else {})
 
 
 @settings(max_examples=100, deadline=None)
