@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from msgspec import structs
 
+from polyvox.dialects._media import sniff
 from polyvox.types.generate import GenerateResponse
 from polyvox.types.parts import FilePart, SourcePart, TextPart, TokenLogprob, ToolCall, ToolResult
 
@@ -131,6 +132,22 @@ def _lose_gemini(told: Gist) -> None:
     told["logprobs"] = [tuple(map(_without_bytes, tokens)) for tokens in told["logprobs"]]
 
 
+def _lose_ollama(told: Gist) -> None:
+    _refusal_as_text(told)
+    _calls_as_objects(told)
+    told["executed"], told["results"], told["cited"], told["sources"], told["alternatives"] = [], [], [], [], []
+    told["files"] = [
+        (sniff(data) or "image/*", data)
+        for kind, data in told["files"]
+        if kind.startswith("image/") and isinstance(data, bytes)
+    ]
+    told["cached"], told["reasoned"], told["id"] = (None, None), None, None
+    if told["finish"] in ("stop", None) and told["calls"]:
+        told["finish"] = "tool_calls"
+    elif told["finish"] is None:
+        told["finish"] = "other"
+
+
 def _without_bytes(token: TokenLogprob) -> TokenLogprob:
     return structs.replace(token, bytes=None, top=tuple(map(_without_bytes, token.top)))
 
@@ -172,5 +189,19 @@ LOSSES: Final = {
             "reasoning beyond the whole output is cut to it",
         ),
         _lose_gemini,
+    ),
+    "ollama": Losses(
+        "ollama.md",
+        (
+            "the answer's id; a refusal's text reads back as text",
+            "citations, `SourcePart`s, tools that a provider ran itself and their results",
+            "files that are no pictures",
+            "the type of a picture whose first bytes do not tell it",
+            "`alternatives`; cache and reasoning tokens",
+            "arguments that are no object are `{}`",
+            "an end that is not said is `other`",
+            "a finish of `stop` after calls reads back as `tool_calls`",
+        ),
+        _lose_ollama,
     ),
 }

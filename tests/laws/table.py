@@ -8,15 +8,23 @@ from typing import Any, NamedTuple
 from polyvox.dialects.anthropic.dialect import ANTHROPIC
 from polyvox.dialects.base import Dialect
 from polyvox.dialects.gemini.dialect import GEMINI
+from polyvox.dialects.ollama.dialect import OLLAMA
 from polyvox.dialects.openai.dialect import OPENAI
 from polyvox.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from polyvox.errors import PolyvoxError
 from polyvox.framing.base import Frame, Framer
+from polyvox.framing.ndjson import NDJSONFramer
 from polyvox.framing.sse import SSEFramer
 from polyvox.types.events import Event, StreamEnd
 from polyvox.types.fold import Fold
 from polyvox.types.generate import GenerateRequest, GenerateResponse
-from tests.laws import reading_anthropic, reading_gemini, reading_openai_chat, reading_openai_responses
+from tests.laws import (
+    reading_anthropic,
+    reading_gemini,
+    reading_ollama,
+    reading_openai_chat,
+    reading_openai_responses,
+)
 from tests.recordings import Exchange, recordings
 
 
@@ -126,6 +134,14 @@ ROWS = [
         reading_gemini.read,
         reading_gemini.tell,
         reading_gemini.writable,
+    ),
+    Row(
+        OLLAMA,
+        ("ollama.chat",),
+        NDJSONFramer,
+        reading_ollama.read,
+        reading_ollama.tell,
+        reading_ollama.writable,
     ),
 ]
 

@@ -16,7 +16,7 @@ from tests.laws.grammar import broken
 from tests.laws.table import ROWS, Row
 
 # A dialect joins when it holds.
-HELD = [row for row in ROWS if row.dialect.name in ("openai", "anthropic", "openai_responses", "gemini")]
+HELD = [row for row in ROWS if row.dialect.name in ("openai", "anthropic", "openai_responses", "gemini", "ollama")]
 
 pytestmark = [pytest.mark.recordings, pytest.mark.parametrize("row", HELD, ids=repr)]
 

@@ -60,7 +60,7 @@ def encode_response(response: GenerateResponse[Any]) -> bytes:
         message["thinking"] = thinking
     calls = [part for part in response.content if isinstance(part, ToolCall) and not part.executed]
     if calls:
-        message["tool_calls"] = [_encode_call(call, place) for place, call in enumerate(calls)]
+        message["tool_calls"] = [encode_call(call, exact=True) for call in calls]
     images = [image for part in response.content if (image := _encode_image(part)) is not None]
     if images:
         message["images"] = images
@@ -83,12 +83,6 @@ def _pop_message(meta: JSONObject) -> JSONObject:
 def _ending(finish: Finish | None, called: bool, usage: Usage) -> JSONObject:
     reason = encode_finish(finish, called)
     return {**({} if reason is None else {"done_reason": reason}), **encode_usage(usage)}
-
-
-def _encode_call(call: ToolCall, place: int) -> JSONObject:
-    held = encode_call(call, exact=True)
-    held["function"] = {"index": place, **held["function"]} if "ollama" not in call.meta else held["function"]
-    return held
 
 
 def _encode_image(part: Part) -> str | None:
@@ -187,7 +181,8 @@ class StreamEncoder:
         pieces = self._texts.get(event.index, [])
         if isinstance(part, ToolCall) and not part.executed:
             call = structs.replace(part, arguments=part.arguments + "".join(pieces), meta=meta)
-            self._say(lines, tool_calls=[_encode_call(call, self._calls)])
+            # A line break in what was written would end the line.
+            self._say(lines, tool_calls=[encode_call(call, exact="\n" not in call.arguments)])
             self._calls += 1
         elif isinstance(part, FilePart):
             whole = part.data + b"".join(pieces) if isinstance(part.data, bytes) else part.data
