@@ -629,8 +629,10 @@ def meaning(request):
 
 
 def _without_beginning(part):
-    marks = {name: mark for name, mark in part.meta.get("gemini", {}).items() if name != "begins_content"}
-    return structs.replace(part, meta={"gemini": marks} if marks else {})
+    if "begins_content" not in part.meta.get("gemini", {}):
+        return part
+    marks = {name: mark for name, mark in part.meta["gemini"].items() if name != "begins_content"}
+    return structs.replace(part, meta={"gemini": marks})
 
 
 @settings(max_examples=100, deadline=None)
