@@ -320,9 +320,12 @@ def _framer(framing: str) -> Framer:
 
 
 def _identify(error: PolyvoxError, context: Context, target: Target) -> None:
-    """Say who failed, and mask the call's own secrets in what the provider said."""
+    """Say who failed and what helps there, and mask the call's own secrets in what the provider said."""
     error.provider = error.provider or target.provider
     error.model = error.model or target.model
+    advice = target.advice.get(type(error).__name__)
+    if advice is not None and advice not in error.message:
+        error.message = f"{error.message} ({advice.replace('{model}', target.model)})"
     error.message = sanitize(error.message, context.secrets)
     error.args = (error.message,)
     error.code = error.code and sanitize(error.code, context.secrets)

@@ -26,6 +26,16 @@ class KeyHeader(Struct, frozen=True):
     scheme: str = "Bearer"
 
 
+class HostVariable(Struct, frozen=True):
+    """How short an address may be in a service's variable: a host, with or without a port, is enough.
+
+    `port` is the one where none is said. `https` are the hosts that are reached by HTTPS, at its own port.
+    """
+
+    port: int
+    https: tuple[str, ...] = ()
+
+
 class Provider(Struct, frozen=True, kw_only=True):
     """A service.
 
@@ -41,6 +51,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     operations: dict[str, Endpoint]
     env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
+    host_variable: HostVariable | None = None
+    """Where the variable of the address may hold less than a URL: what the rest is."""
     base_path: str = ""
     """What stands behind the caller's address, be it said there or not: `/openai/v1`."""
     key: Literal["required", "optional", "none"] = "required"
@@ -54,4 +66,6 @@ class Provider(Struct, frozen=True, kw_only=True):
     default_model: str | None = None
     telemetry_name: str | None = None
     """OpenTelemetry's word for this provider, where it has another one."""
+    advice: dict[str, str] = field(default_factory=dict)
+    """Name of an error's class → what helps here, added to its message; `{model}` stands for the model's name."""
     links: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from polyvox.auth.keys import Auth, CallableAuth, KeyAuth, NoAuth
 from polyvox.dialects.base import Dialect
 from polyvox.errors import ConfigError, UnsupportedError
 from polyvox.providers.base import Endpoint, Provider
+from polyvox.registry.addresses import read_address
 from polyvox.registry.config import Config, ModelOverride, ProviderConfig
 from polyvox.registry.models import ModelRegistry
 from polyvox.registry.providers import ProviderRegistry
@@ -51,6 +52,7 @@ class Target(Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     row: ModelConfig | None = None
     telemetry_name: str | None = None
+    advice: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return masked_repr(self, self.auth.secrets)
@@ -193,11 +195,15 @@ class Registry:
             options=_for_dialect(spoken, given.options, f"{block} options"),
             row=row,
             telemetry_name=page.telemetry_name,
+            advice=page.advice,
         )
 
     @staticmethod
     def _base_url(page: Provider, given: ProviderConfig) -> str | None:
         named = [os.environ.get(variable, "").strip() for variable in page.base_url_env]
+        if page.host_variable is not None:
+            rules = page.host_variable
+            named = [read_address(address, rules) for address in named if address]
         found = given.base_url or next((address for address in named if address), page.base_url)
         if found is None or not page.base_path:
             return found
