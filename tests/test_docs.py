@@ -18,6 +18,8 @@ from polyvox.client.config import read_file
 from polyvox.errors import ConfigError
 from polyvox.io.local_files import find_model
 from polyvox.testing import FaultServer
+from polyvox.testing.faults import Fault, ServerFault, Unauthorized
+from polyvox.testing.server import Received
 from polyvox.types.generate import Finish, GenerateRequest, GenerateResponse
 from polyvox.types.parts import ToolCall
 
@@ -51,7 +53,7 @@ def play(request: GenerateRequest) -> str | GenerateResponse[Any]:
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultServer]:
-    """A server that the variables of the great providers point at, and a working directory with what the examples read."""
+    """A server that the great providers' variables point at, and a working directory with what the examples read."""
     (tmp_path / "notes.txt").write_text("The sky is blue. The sea is blue.\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     with FaultServer(play) as server:
@@ -139,6 +141,49 @@ def test_an_example_runs(example: Path, provider: FaultServer) -> None:
 
     assert done.returncode == 0, done.stderr
     assert ANSWER in done.stdout or "545,796" in done.stdout
+
+
+def run_example(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    example = [sys.executable, str(ROOT / "examples" / name), *arguments]
+    return subprocess.run(example, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_the_example_of_reliability_survives_a_provider_that_is_down(
+    provider: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three attempts at the first, one at the second. What the second said is not remembered as the first's."""
+    with FaultServer(play, faults=ServerFault(503)) as down:
+        monkeypatch.setenv("OPENAI_BASE_URL", down.base_url("openai"))
+        done = run_example("reliable.py")
+        asked = len(down.requests)
+
+    assert done.returncode == 0, done.stderr
+    assert (asked, len(provider.requests)) == (6, 2)
+    assert done.stdout.count("anthropic/claude-sonnet-5.5, 4 attempts: " + ANSWER) == 2
+    assert "RetryFact" in done.stderr and "FallbackFact" in done.stderr
+
+
+def test_the_example_of_reliability_asks_once_and_remembers(provider: FaultServer) -> None:
+    done = run_example("reliable.py")
+
+    assert done.returncode == 0, done.stderr
+    assert len(provider.requests) == 1
+    assert f"from the cache: {ANSWER}" in done.stdout and "spent: 0.00" in done.stdout
+
+
+def test_the_example_of_the_queue_goes_on_without_what_fails(
+    provider: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_the_sea(received: Received) -> Fault | None:
+        return Unauthorized() if b"sea" in received.body else None
+
+    with FaultServer(play, faults=refuse_the_sea) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
+        done = run_example("many_streams.py")
+
+    assert done.returncode == 0, done.stderr
+    assert f"sky: {ANSWER}" in done.stdout and f"ice: {ANSWER}" in done.stdout
+    assert "sea: openai/gpt-5.5: " in done.stdout and "[sea]" not in done.stdout
 
 
 def test_the_tables_in_the_docs_are_those_of_the_code() -> None:
