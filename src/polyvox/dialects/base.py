@@ -19,6 +19,7 @@ from polyvox.errors import PolyvoxError
 from polyvox.framing.base import Frame as Frame
 from polyvox.types.events import Event
 from polyvox.types.generate import Adjustment, GenerateRequest, GenerateResponse
+from polyvox.types.models import ListedModel
 from polyvox.types.usage import RateLimits
 
 Framing: TypeAlias = Literal["sse", "ndjson", "eventstream", "json"]
@@ -90,6 +91,22 @@ class Codec(Struct, frozen=True):
     framing: Framing = "sse"
 
 
+class ModelsCodec(Struct, frozen=True):
+    """The functions of one dialect for the list of a service's models.
+
+    What the list says of a model is read into a `ListedModel`, less its `provider`; its `meta` keeps the rest.
+    """
+
+    encode_models: Callable[[Any, str | None], WireRequest]
+    """`(quirks, page) -> WireRequest`: ask for the first page (`None`), or for the one that the last answer named."""
+    decode_models: Callable[[bytes], tuple[list[ListedModel], str | None]]
+    """`(body) -> (models, the next page, None at the end)`"""
+    encode_model: Callable[[Any, str], WireRequest] | None = None
+    """`(quirks, model id) -> WireRequest`, where a wire tells the facts of a model one by one."""
+    decode_model: Callable[[bytes, ListedModel], ListedModel] | None = None
+    """`(body, the model as listed) -> the model with its facts`"""
+
+
 class Dialect(Struct, frozen=True):
     """One wire. An operation the wire does not have is `None`: that is the whole support check.
 
@@ -106,3 +123,4 @@ class Dialect(Struct, frozen=True):
     quirks: type[Any]
     """The frozen struct of this dialect's documented knobs; every knob has a default."""
     needed: tuple[Needed, ...] = ()
+    models: ModelsCodec | None = None

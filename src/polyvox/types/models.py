@@ -131,7 +131,51 @@ class ModelConfig(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def can(self, word: str) -> bool:
         """Whether the row says so: a word of `CAPABILITY_WORDS`."""
-        modality, _, side = _OTHER_WORDS.get(word, word).rpartition("_")
-        if modality in MODALITIES and side in ("input", "output"):
-            return modality in (self.input_modalities if side == "input" else self.output_modalities)
-        return word in self.capabilities
+        return _can(word, self.capabilities, self.input_modalities, self.output_modalities)
+
+
+class ListedModel(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A model as its provider's own list has it; `None` means that nobody says.
+
+    What the provider leaves out, our registry's row of the model fills in; `from_registry` names these fields, and by
+    their own words the single capabilities: all else is the provider's word. `title` is its name for people, `kind` and
+    the facts down to `retires` are as in `ModelConfig`. `capabilities` are words of `CAPABILITIES`, and `lacks` those
+    of which the provider says that the model does not have them. `price` is in US dollars a million tokens. `created`
+    and `retires` are dates, YYYY-MM-DD. `owner` is who made the model, or whose it is, in the provider's words. `meta`
+    keeps whatever else the provider said, in its own words.
+    """
+
+    id: str
+    provider: str = ""
+    title: str | None = None
+    kind: ModelKind | None = None
+    aliases: tuple[str, ...] = ()
+    context_tokens: int | None = None
+    output_tokens: int | None = None
+    input_modalities: tuple[str, ...] | None = None
+    output_modalities: tuple[str, ...] | None = None
+    capabilities: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    efforts: tuple[str, ...] | None = None
+    price: Price | None = None
+    created: str | None = None
+    retires: str | None = None
+    owner: str | None = None
+    from_registry: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`provider/model id`: what to ask the model by."""
+        return f"{self.provider}/{self.id}"
+
+    def can(self, word: str) -> bool:
+        """Whether the provider, or our row, says so: a word of `CAPABILITY_WORDS`."""
+        return _can(word, self.capabilities, self.input_modalities or (), self.output_modalities or ())
+
+
+def _can(word: str, capabilities: tuple[str, ...], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> bool:
+    modality, _, side = _OTHER_WORDS.get(word, word).rpartition("_")
+    if modality in MODALITIES and side in ("input", "output"):
+        return modality in (inputs if side == "input" else outputs)
+    return word in capabilities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polyvox.dialects.anthropic.answer import StreamEncoder, encode_response
 from polyvox.dialects.anthropic.errors import decode_error, decode_headers, encode_error
+from polyvox.dialects.anthropic.models import MODELS
 from polyvox.dialects.anthropic.quirks import AnthropicQuirks
 from polyvox.dialects.anthropic.request import NEEDED, decode_request, encode_request
 from polyvox.dialects.anthropic.response import decode_response
@@ -28,4 +29,5 @@ ANTHROPIC = Dialect(
     encode_error=encode_error,
     quirks=AnthropicQuirks,
     needed=NEEDED,
+    models=MODELS,
 )

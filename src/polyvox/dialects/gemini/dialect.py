@@ -5,6 +5,7 @@ from __future__ import annotations
 from polyvox.dialects.base import Codec, Dialect
 from polyvox.dialects.gemini.answer import StreamEncoder, encode_response
 from polyvox.dialects.gemini.errors import decode_error, decode_headers, encode_error
+from polyvox.dialects.gemini.models import MODELS
 from polyvox.dialects.gemini.quirks import GeminiQuirks
 from polyvox.dialects.gemini.request import NEEDED, decode_request, encode_request
 from polyvox.dialects.gemini.response import decode_response
@@ -28,4 +29,5 @@ GEMINI = Dialect(
     encode_error=encode_error,
     quirks=GeminiQuirks,
     needed=NEEDED,
+    models=MODELS,
 )

@@ -9,6 +9,7 @@ from polyvox.dialects.openai.chat.request import NEEDED, decode_request, encode_
 from polyvox.dialects.openai.chat.response import decode_response
 from polyvox.dialects.openai.chat.stream import StreamDecoder
 from polyvox.dialects.openai.errors import decode_error, decode_headers, encode_error
+from polyvox.dialects.openai.models import MODELS
 from polyvox.dialects.openai.quirks import OpenAIQuirks
 
 OPENAI = Dialect(
@@ -29,4 +30,5 @@ OPENAI = Dialect(
     encode_error=encode_error,
     quirks=OpenAIQuirks,
     needed=NEEDED,
+    models=MODELS,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polyvox.dialects.base import Codec, Dialect
 from polyvox.dialects.openai.errors import decode_error, decode_headers, encode_error
+from polyvox.dialects.openai.models import MODELS
 from polyvox.dialects.openai_responses.answer import encode_response
 from polyvox.dialects.openai_responses.events import StreamEncoder
 from polyvox.dialects.openai_responses.quirks import ResponsesQuirks
@@ -29,4 +30,5 @@ OPENAI_RESPONSES = Dialect(
     encode_error=encode_error,
     quirks=ResponsesQuirks,
     needed=NEEDED,
+    models=MODELS,
 )
