@@ -32,7 +32,8 @@ from polyvox.types.parts import (
     ToolResult,
 )
 
-_ROLES: Final = ("system", "user", "assistant", "tool", "developer")
+# `control` is a word of Granite's template, said beside the system message. https://ollama.com/library/granite3.3
+_ROLES: Final = ("system", "user", "assistant", "tool", "developer", "control")
 _BREAK: Final = "\n\n"
 """Between texts that a caller gave apart: the server joins neighbouring messages so too."""
 
@@ -44,7 +45,7 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
     """Return the messages of the wire."""
     said: list[JSONObject] = []
     names: dict[str, str] = {}
-    for message in messages:
+    for message in _with_files_told(messages, encoding):
         files: list[FilePart] = []
         for parts in _cut(message):
             if message.role == "assistant":
@@ -62,6 +63,34 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
     return said
 
 
+def _with_files_told(messages: Iterable[Message], encoding: Encoding) -> Iterator[Message]:
+    """Move files of answers into a user message after the answer, and after the results of its calls.
+
+    What a decoded request said, or a caller wrote, stays in place.
+    """
+    held: list[FilePart] = []
+    for message in messages:
+        if held and message.role != "tool":
+            yield Message("user", (TextPart("Files of the answer before:"), *held))
+            held = []
+        moved = [part for part in message.content if isinstance(part, FilePart) and _is_answer(message)]
+        if moved:
+            message = structs.replace(message, content=tuple(part for part in message.content if part not in moved))
+            held = [part for part in moved if not part.media_type.startswith("audio/")]
+            if len(held) < len(moved):
+                encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
+            if held:
+                encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
+        if message.content or not moved:
+            yield message
+    if held:
+        yield Message("user", (TextPart("Files of the answer before:"), *held))
+
+
+def _is_answer(message: Message) -> bool:
+    return message.role == "assistant" and message.origin is not None
+
+
 def _cut(message: Message) -> Iterator[Sequence[Part]]:
     """Cut a message where the wire's own messages began; most are one."""
     parts: list[Part] = []
@@ -77,10 +106,12 @@ def _encode_told(role: str, parts: Sequence[Part], encoding: Encoding) -> JSONOb
     """Say a system or user message."""
     texts: list[str] = []
     images: list[str] = []
+    amid: set[int] = set()  # how many texts there were before each picture
     for part in parts:
         match part:
             case FilePart() if is_image(part):
                 images.append(encode_image(part))
+                amid.add(len(texts))
             case TextPart() | FilePart() | SourcePart():
                 texts.append(_encode_text(part, encoding))
             case ReasoningPart():
@@ -94,6 +125,8 @@ def _encode_told(role: str, parts: Sequence[Part], encoding: Encoding) -> JSONOb
                 pass  # said before, as a message of its own
             case _:
                 assert_never(part)
+    if amid - {0, len(texts)}:
+        encoding.note("emulated", "messages", "pictures amid texts are sent beside them: the wire has no place amid")
     said: JSONObject = {"role": role, "content": _BREAK.join(filter(None, texts))}
     if images:
         said["images"] = images
@@ -121,6 +154,8 @@ def _encode_result(result: ToolResult, names: dict[str, str], files: list[FilePa
     images = [part for part in result.content if isinstance(part, FilePart) and is_image(part)]
     files += images
     others = [part for part in result.content if part not in images]
+    if images and not others:
+        others = [TextPart("(The result is in the next user message.)")]
     text = _encode_told("tool", others, encoding)["content"]
     if result.is_error:
         encoding.note("emulated", "messages", "an error of a tool is sent as text: the wire has no mark for it")

@@ -18,7 +18,7 @@ from polyvox.dialects.ollama.encoding import Encoding
 from polyvox.dialects.ollama.fields import DIALECT
 from polyvox.dialects.ollama.messages import decode_messages, encode_messages
 from polyvox.dialects.ollama.quirks import OllamaQuirks
-from polyvox.dialects.ollama.settings import MEMBERS, decode_settings, encode_settings
+from polyvox.dialects.ollama.settings import MEMBERS, RUNNER_OPTIONS, decode_settings, encode_settings
 from polyvox.dialects.ollama.tools import decode_tools, encode_tools
 from polyvox.errors import BadRequestError, DecodeError, UnsupportedError
 from polyvox.framing import json
@@ -83,10 +83,15 @@ def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -
 
 
 def _add_options(body: JSONObject, block: JSONObject) -> None:
+    """Add the caller's own members. One that counts in `options` only is put there, wherever it was said."""
+    inner = {name: value for name, value in block.items() if name in RUNNER_OPTIONS}
     for name, value in block.items():
-        held = body.get(name)
-        shared = name == _SHARED and isinstance(held, dict) and isinstance(value, dict)
-        body[name] = {**held, **value} if shared else value  # type: ignore[dict-item]
+        if name == _SHARED and isinstance(value, dict):
+            inner |= value
+        elif name not in RUNNER_OPTIONS:
+            body[name] = value
+    if inner:
+        body[_SHARED] = {**(body.get(_SHARED) or {}), **inner}
 
 
 def decode_request(body: bytes) -> tuple[GenerateRequest, bool]:

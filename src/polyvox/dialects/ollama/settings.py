@@ -23,18 +23,35 @@ from polyvox.dialects.ollama.thinking import decode_reasoning, encode_reasoning
 from polyvox.errors import UnsupportedError
 from polyvox.types.generate import GenerateRequest, Output
 
+
+def _read_whole(value: object, path: str) -> int:
+    """Return a whole number. `4.0` is one, as it is to the server."""
+    return read_whole(int(value) if isinstance(value, float) and value.is_integer() else value, path)
+
+
 # Our word → the one in `options`, and how it is read.
 _OPTIONS: Final[dict[str, tuple[str, Callable[[object, str], Any]]]] = {
-    "max_tokens": ("num_predict", read_whole),
+    "max_tokens": ("num_predict", _read_whole),
     "temperature": ("temperature", read_number),
     "top_p": ("top_p", read_number),
-    "top_k": ("top_k", read_whole),
-    "seed": ("seed", read_whole),
+    "top_k": ("top_k", _read_whole),
+    "seed": ("seed", _read_whole),
     "presence_penalty": ("presence_penalty", read_number),
     "frequency_penalty": ("frequency_penalty", read_number),
 }
 MEMBERS: Final = {name: word for name, (word, _) in _OPTIONS.items()} | {"output": "format", "reasoning": "think"}
 """The wire's words for settings that have another name there, or stand in `options`."""
+
+RUNNER_OPTIONS: Final = frozenset(
+    {
+        *(word for word, _ in _OPTIONS.values()),
+        "stop",
+        *("num_ctx", "num_keep", "num_batch", "num_gpu", "num_thread", "main_gpu", "draft_num_predict"),
+        *("use_mmap", "use_mlock", "numa", "low_vram", "min_p", "typical_p", "tfs_z", "repeat_last_n"),
+        *("repeat_penalty", "penalize_newline", "mirostat", "mirostat_tau", "mirostat_eta"),
+    }
+)
+"""What counts in `options` only: beside the messages the server passes it over in silence."""
 
 _MOST_LOGPROBS: Final = 20
 """https://docs.ollama.com/api/chat: `top_logprobs` is 0 to 20."""
@@ -87,9 +104,13 @@ def _encode_logprobs(request: GenerateRequest, encoding: Encoding, body: JSONObj
 
 def _name_wordless(request: GenerateRequest, encoding: Encoding) -> None:
     """Name what was asked for and has no word here. One answer, in text, is what the wire gives anyway."""
-    for setting in ("user", "metadata", "service_tier", "prompt_cache", "audio"):
+    for setting in ("user", "metadata", "service_tier", "audio"):
         if getattr(request, setting):
             encoding.sends(setting)
+    # What is not asked for by name is kept all the same, as long as the model is loaded.
+    cache = request.prompt_cache
+    if cache is not None and (cache.key is not None or cache.ttl is not None or cache.mode == "explicit"):
+        encoding.sends("prompt_cache")
     if request.n is not None and request.n != 1:
         encoding.sends("n")
     if request.modalities and request.modalities != ("text",):
