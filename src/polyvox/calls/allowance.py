@@ -76,7 +76,7 @@ class Counter:
         """Reserve."""
         self._unseen += amount
         if self.bucket is not None:
-            self.bucket.add(-amount)
+            self.bucket.level -= amount
 
     def see(self, amount: float) -> None:
         """The answer to a request that reserved so much has begun: the provider's figures hold it from here on."""

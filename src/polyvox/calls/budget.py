@@ -244,6 +244,8 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
 class _Meter:
     """What one call has cost so far."""
 
+    __slots__ = ("_amount", "_answer", "_begun", "_context", "_ended", "_first", "_input", "_usage")
+
     def __init__(self, context: Context, most: PriceBound | None) -> None:
         self._context = context
         self._first = len(context.attempts)

@@ -107,9 +107,10 @@ def hooked(inner: Call, callbacks: Callbacks | Sequence[Callbacks], *, raise_err
     }
     if not table:
         return inner
+    plan = _plan(table)
 
     async def generate(context: Context, request: GenerateRequest) -> Events:
-        listener = _Listener(table, context, raise_errors=raise_errors)
+        listener = _Listener(table, plan, context, raise_errors=raise_errors)
         before = context.notify
         if "on_retry" in table:
             context.notify = listener.notifying(before)
@@ -160,10 +161,24 @@ _ALL: Final = ("on_error", "on_end")
 class _Listener:
     """What one call's callbacks are told."""
 
-    def __init__(
-        self, table: dict[str, tuple[Callable[..., Any], ...]], context: Context, *, raise_errors: bool
-    ) -> None:
+    __slots__ = (
+        "_calls",
+        "_content",
+        "_context",
+        "_fold",
+        "_others",
+        "_over",
+        "_raise_errors",
+        "_reasoning",
+        "_refusals",
+        "_started",
+        "_table",
+        "_usage",
+    )
+
+    def __init__(self, table: _Table, plan: _Plan, context: Context, *, raise_errors: bool) -> None:
         self._table = table
+        self._others = plan
         self._context = context
         self._raise_errors = raise_errors
         self._content = table.get("on_content", ())
@@ -174,24 +189,6 @@ class _Listener:
         self._refusals: set[int] = set()
         self._usage: Usage | None = None
         self._started = self._over = False
-        self._others: dict[type[Any], Callable[[Any], Awaitable[None]]] = self._plan()
-
-    def _plan(self) -> dict[type[Any], Callable[[Any], Awaitable[None]]]:
-        """Return what is to be done with events other than text, nothing for those that nobody is told of."""
-        wants = self._table.__contains__
-        plan: dict[type[Any], Callable[[Any], Awaitable[None]]] = {}
-        if wants("on_start"):
-            plan[StreamStart] = self._start
-        if wants("on_content") or wants("on_tool_call") or wants("on_tool_result"):
-            plan[PartStart] = self._part_start
-        if wants("on_tool_call"):
-            plan[ToolCallDelta] = self._arguments
-            plan[PartEnd] = self._part_end
-        if wants("on_tool_result"):
-            plan[ToolDone] = self._tool_done
-        if wants("on_usage"):
-            plan[UsageUpdate] = plan[StreamEnd] = self._used
-        return plan
 
     async def take(self, events: list[Event]) -> None:
         """Tell of these events."""
@@ -216,7 +213,7 @@ class _Listener:
                 if reasoning:
                     await self._tell("on_reasoning", event.text, event)  # type: ignore[union-attr]
             elif (tell := others.get(kind)) is not None:
-                await tell(event)
+                await tell(self, event)
 
     async def end(self) -> None:
         """Tell of the end."""
@@ -311,6 +308,26 @@ class _Listener:
 
 
 _NOTHING: Final = Usage()
+_Table: TypeAlias = dict[str, tuple[Callable[..., Any], ...]]
+_Plan: TypeAlias = dict[type[Any], Callable[[_Listener, Any], Awaitable[None]]]
+
+
+def _plan(table: _Table) -> _Plan:
+    """Return what is to be done with events other than text, nothing for those that nobody is told of."""
+    wants = table.__contains__
+    plan: _Plan = {}
+    if wants("on_start"):
+        plan[StreamStart] = _Listener._start
+    if wants("on_content") or wants("on_tool_call") or wants("on_tool_result"):
+        plan[PartStart] = _Listener._part_start
+    if wants("on_tool_call"):
+        plan[ToolCallDelta] = _Listener._arguments
+        plan[PartEnd] = _Listener._part_end
+    if wants("on_tool_result"):
+        plan[ToolDone] = _Listener._tool_done
+    if wants("on_usage"):
+        plan[UsageUpdate] = plan[StreamEnd] = _Listener._used
+    return plan
 
 
 def joined(*given: Callbacks | Iterable[Callbacks] | None) -> tuple[Callbacks, ...]:

@@ -147,7 +147,8 @@ class Limiter:
             return inf
         seconds = max(0.0, self._held_until - now)
         for counter, amount in needs:
-            seconds = max(seconds, counter.seconds(amount, now))
+            if counter.bucket is not None:
+                seconds = max(seconds, counter.seconds(amount, now))
         return seconds
 
     def _take(self, needs: _Needs) -> Reservation:
