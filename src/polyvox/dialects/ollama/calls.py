@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects.ollama import wire
 from polyvox.dialects.ollama.fields import as_meta, is_made, kept, make_id, own, text_of
-from polyvox.errors import DecodeError
 from polyvox.framing import json
 from polyvox.types.parts import ToolCall
 
@@ -71,17 +71,3 @@ def encode_call(call: ToolCall, *, exact: bool, ids: bool = True) -> JSONObject:
         function |= others
     said: JSONObject = {"id": call.id} if ids and call.id and not is_made(call.id) else {}
     return {**said, **marks, "function": function}
-
-
-def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:
-    """Return a call's arguments as the object that the wire wants, and whether they were one."""
-    if call.kind == "custom":
-        return {"input": call.arguments}, False
-    text = call.arguments.strip()
-    if not text or text == "null":
-        return {}, True
-    try:
-        value = json.decode(text)
-    except DecodeError:
-        return {}, False
-    return (value, True) if isinstance(value, dict) else ({}, False)

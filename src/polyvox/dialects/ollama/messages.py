@@ -12,10 +12,11 @@ from typing import Any, Final, Literal, assert_never
 
 from msgspec import structs
 
+from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
-from polyvox.dialects.ollama.calls import arguments_object, decode_call, encode_call
+from polyvox.dialects.ollama.calls import decode_call, encode_call
 from polyvox.dialects.ollama.encoding import Encoding
-from polyvox.dialects.ollama.fields import BEGINS, DIALECT, THINKING, is_made, make_id, own, with_marks
+from polyvox.dialects.ollama.fields import BEGINS, DIALECT, THINKING, as_meta, is_made, make_id, own, with_marks
 from polyvox.dialects.ollama.files import encode_document, encode_image, encode_source_part, is_image
 from polyvox.dialects.ollama.reader import decode_image
 from polyvox.errors import UnsupportedError
@@ -33,7 +34,9 @@ from polyvox.types.parts import (
 )
 
 # `control` is a word of Granite's template, said beside the system message. https://ollama.com/library/granite3.3
-_ROLES: Final = ("system", "user", "assistant", "tool", "developer", "control")
+_ROLES: Final = ("system", "user", "assistant", "tool")
+_LIKE_SYSTEM: Final = ("developer", "control")
+"""Said of the conversation itself, as a system message is; `control` turns the thinking of Granite on."""
 _BREAK: Final = "\n\n"
 """Between texts that a caller gave apart: the server joins neighbouring messages so too."""
 
@@ -56,7 +59,7 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
             others = [part for part in parts if not isinstance(part, ToolResult)]
             said += [_encode_result(result, names, files, encoding) for result in results]
             if others or not results:
-                said.append(_encode_told("user" if message.role == "tool" else message.role, others, encoding))
+                said.append(_encode_told(_wire_role(message), others, encoding))
         if files:
             encoding.note("emulated", "messages", "files of a result are sent in a user message after it")
             said.append(_encode_told("user", [TextPart("Files of the results before:"), *files], encoding))
@@ -89,6 +92,13 @@ def _with_files_told(messages: Iterable[Message], encoding: Encoding) -> Iterato
 
 def _is_answer(message: Message) -> bool:
     return message.role == "assistant" and message.origin is not None
+
+
+def _wire_role(message: Message) -> str:
+    """Return the role of a message that is not the assistant's."""
+    if message.role == "system":
+        return str(own(message.meta).get("role") or "system")
+    return "user"
 
 
 def _cut(message: Message) -> Iterator[Sequence[Part]]:
@@ -260,7 +270,7 @@ def decode_messages(messages: Sequence[Any], path: str = "messages") -> tuple[Me
         where = f"{path}[{place}]"
         message = read_object(given, where, "a message")
         told = read_text(take(message, "role", where), f"{where}.role").lower()
-        role = _role(read_word(told, f"{where}.role", _ROLES))
+        role = "system" if told in _LIKE_SYSTEM else _role(read_word(told, f"{where}.role", _ROLES))
         if role == "tool":
             parts: tuple[Part, ...] = (_decode_result(message, where, waiting),)
         else:
@@ -271,7 +281,7 @@ def decode_messages(messages: Sequence[Any], path: str = "messages") -> tuple[Me
             first = parts[0]
             parts = (structs.replace(first, meta=with_marks(first.meta, **{BEGINS: True})), *parts[1:])
         before = role
-        read.append(Message(role, parts))
+        read.append(Message(role, parts, meta=as_meta({"role": told} if told in _LIKE_SYSTEM else {})))
     return normalise(read)
 
 

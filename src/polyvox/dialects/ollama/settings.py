@@ -140,6 +140,8 @@ def decode_settings(body: JSONObject, facts: dict[str, Any], spelled: list[str])
         refuse("format", f'is {output!r:.40}, but must be "json" or a JSON Schema object')
     asked = body.get("logprobs") is not None and read_flag(body["logprobs"], "logprobs")
     most = read_whole(body["top_logprobs"], "top_logprobs", 0) if body.get("top_logprobs") is not None else None
+    if most is not None and most > _MOST_LOGPROBS:
+        refuse("top_logprobs", f"is {most}, but must be at most {_MOST_LOGPROBS}")
     if asked:
         facts["logprobs"] = most or 0
     return known, options

@@ -6,19 +6,15 @@ https://docs.ollama.com/capabilities/thinking
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import Final
 
+from polyvox.dialects._efforts import LADDER, effort_of, nearest_effort
 from polyvox.dialects._reading import JSONObject, refuse
 from polyvox.dialects.ollama.encoding import Encoding
 from polyvox.types.generate import Effort, GenerateRequest, Reasoning
 
-LADDER: Final[tuple[str, ...]] = get_args(Effort)
-
 SWITCHED_ON: Final[Effort] = "medium"
 """What `think: true` is read as: as hard as a model thinks by itself."""
-
-# A budget in tokens as a step of the ladder (up to so many tokens).
-_STEPS: Final = ((4096, "low"), (16384, "medium"))
 
 
 def encode_reasoning(request: GenerateRequest, encoding: Encoding, body: JSONObject) -> None:
@@ -51,14 +47,9 @@ def _turn_off(efforts: tuple[str, ...] | None, encoding: Encoding, body: JSONObj
 
 
 def _nearest(reasoning: Reasoning, efforts: tuple[str, ...], encoding: Encoding) -> str:
-    """Return the accepted step nearest to what was asked; of two equally near, the higher."""
-    if isinstance(reasoning, int):
-        step = next((step for most, step in _STEPS if reasoning <= most), "high")
-    else:
-        step = reasoning
-    place = LADDER.index(step)
-    steps = [known for known in efforts if known != "none"]
-    nearest = min(steps, key=lambda known: (abs(LADDER.index(known) - place), -LADDER.index(known)))
+    """Return the accepted step nearest to what was asked, which is not to be off."""
+    asked = effort_of(reasoning) if isinstance(reasoning, int) else reasoning
+    nearest = nearest_effort(asked, [step for step in efforts if step != "none"])
     if nearest != reasoning:
         why = "this wire takes no budget" if isinstance(reasoning, int) else "the nearest that this model takes"
         encoding.note("clamped", "reasoning", f"{reasoning} is sent as {nearest}: {why}")
