@@ -215,7 +215,11 @@ class _Function:
     """A post-processor that remembers nothing."""
 
     def __init__(self, function: Callable[[list[Event]], list[Event]]) -> None:
-        self.feed = function
+        self._function = function
+
+    def feed(self, events: list[Event]) -> list[Event]:
+        """Return what the function makes of these events."""
+        return self._function(events)
 
     def close(self) -> list[Event]:
         """Return nothing: nothing is held back."""
@@ -237,9 +241,10 @@ def _starter(factory: Any) -> _Start:
         raise ConfigError(f"post: {name} is no processor: give a class, or a function, events → events")
     if is_async(factory):
         raise ConfigError(f"post: {name} is async: events are processed by plain functions")
+    make: Callable[..., Any] = factory
     if isinstance(factory, type) or not _takes_events(factory, name):
-        return lambda context: factory()
-    return lambda context: _Function(factory)
+        return lambda context: make()
+    return lambda context: _Function(make)
 
 
 def _takes_events(function: Callable[..., Any], name: str) -> bool:
