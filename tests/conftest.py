@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from polyvox.registry.providers import ProviderRegistry
 from tests.callers import AsyncCaller, SyncCaller
+
+# The same examples each time, so that a red run is red again. HYPOTHESIS_PROFILE=explore looks further.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("explore", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 _BUILT_IN = ProviderRegistry().list()
 _OWN = ("POLYVOX_CONFIG", "POLYVOX_DEBUG")
