@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polyvox
 
 if TYPE_CHECKING:
-    from polyvox import AsyncClient, Event, GenerateResponse
+    from polyvox import AsyncClient, Event, GenerateResponse, ListedModel
 
 
 class SyncCaller:
@@ -29,6 +29,9 @@ class SyncCaller:
 
     def stream(self, *arguments: Any, **settings: Any) -> SyncReader:
         return SyncReader(self.client.stream(*arguments, **settings))
+
+    def list_models(self, *arguments: Any, **settings: Any) -> tuple[ListedModel, ...]:
+        return self.client.list_models(*arguments, **settings)
 
     def bound(self, *arguments: Any, **settings: Any) -> Any:
         return self.client.model(*arguments, **settings)
@@ -107,6 +110,9 @@ class AsyncCaller:
 
     def stream(self, *arguments: Any, **settings: Any) -> AsyncReader:
         return AsyncReader(self.runner, self.client.stream(*arguments, **settings))
+
+    def list_models(self, *arguments: Any, **settings: Any) -> tuple[ListedModel, ...]:
+        return self.runner.run(self.client.list_models(*arguments, **settings))
 
     def bound(self, *arguments: Any, **settings: Any) -> Any:
         return self.client.model(*arguments, **settings)

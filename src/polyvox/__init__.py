@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from polyvox.types.messages import system as system
     from polyvox.types.messages import tool as tool
     from polyvox.types.messages import user as user
+    from polyvox.types.models import ListedModel as ListedModel
     from polyvox.types.models import ModelConfig as ModelConfig
     from polyvox.types.models import Price as Price
     from polyvox.types.models import Timeout as Timeout
@@ -214,7 +215,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PromptCache",
     ),
     "types.messages": ("Message", "assistant", "system", "tool", "user"),
-    "types.models": ("ModelConfig", "Price", "Timeout"),
+    "types.models": ("ListedModel", "ModelConfig", "Price", "Timeout"),
     "types.parts": (
         "FileId",
         "FilePart",
@@ -285,6 +286,7 @@ __all__ = [
     "InterruptedCallError",
     "LimitError",
     "LimitFact",
+    "ListedModel",
     "MemoryStore",
     "Message",
     "Model",

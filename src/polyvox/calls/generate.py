@@ -59,10 +59,14 @@ def prepare(target: Target, request: GenerateRequest, *, stream: bool) -> Prepar
     request = structs.replace(request, model=target.model, messages=normalise(messages), options=options)
     request, emulated, transforms = apply_emulations(target.emulate, request)
     wire = target.dialect.generate.encode_request(request, target.quirks, stream=stream)
+    return Prepared(wire, http_request(target, wire), (*ignored, *left_out, *emulated, *wire.adjustments), transforms)
+
+
+def http_request(target: Target, wire: WireRequest) -> HttpRequest:
+    """Return what a codec said, with its whole address and the target's headers: unsigned."""
     query = f"?{urlencode(wire.query)}" if wire.query else ""
     url = f"{_address(target.base_url, target.endpoint.path or wire.path)}{query}"
-    http = HttpRequest(wire.method, url, {**wire.headers, **target.headers}, wire.body)
-    return Prepared(wire, http, (*ignored, *left_out, *emulated, *wire.adjustments), transforms)
+    return HttpRequest(wire.method, url, {**wire.headers, **target.headers}, wire.body)
 
 
 def _address(base_url: str, path: str) -> str:
@@ -124,7 +128,7 @@ def call(
                         if stamped:
                             yield stamped
         except PolyvoxError as error:
-            _identify(error, context, target)
+            identify(error, context, target)
             log_failure(context, target, error)
             attempt = structs.replace(attempt, error=type(error).__name__)
             raise
@@ -182,21 +186,24 @@ def _stamper(context: Context, target: Target) -> Stamp:
     return stamp
 
 
-async def _body(context: Context, response: HttpResponse) -> bytes:
+async def read_body(context: Context, response: HttpResponse) -> bytes:
+    """Return what is left of the body, read within the limit in force."""
     pieces = []
     while piece := await response.read(context.until):
         pieces.append(piece)
     return b"".join(pieces)
 
 
-async def _check_status(context: Context, target: Target, response: HttpResponse) -> None:
+async def check_status(context: Context, target: Target, response: HttpResponse) -> None:
+    """Raise the error that an answer with an error status is."""
     if 200 <= response.status < 300:
         return
-    body = await _body(context, response)
+    body = await read_body(context, response)
     raise target.dialect.decode_error(response.status, response.headers, body)
 
 
-def _no_answer(response: HttpResponse, body: bytes) -> DecodeError:
+def no_answer(response: HttpResponse, body: bytes) -> DecodeError:
+    """Return the error for a body that is no answer of any wire: a page, mostly."""
     kind = response.headers.get("content-type", "no content type")
     excerpt = sanitize(body[:200].decode("utf-8", "replace")).strip()
     return DecodeError(
@@ -206,16 +213,21 @@ def _no_answer(response: HttpResponse, body: bytes) -> DecodeError:
     )
 
 
+def check_body(response: HttpResponse, body: bytes) -> None:
+    """Raise for a body that cannot be a whole answer: a page, or nothing."""
+    if response.headers.get("content-type", "").startswith(_MARKUP_TYPES) or body.lstrip()[:1] == b"<":
+        raise no_answer(response, body)
+    if not body.strip():
+        raise InterruptedCallError("the server answered with an empty body", status=response.status)
+
+
 async def _whole(context: Context, target: Target, response: HttpResponse) -> list[Event]:
-    await _check_status(context, target, response)
-    return _decoded_whole(context, target, response, await _body(context, response))
+    await check_status(context, target, response)
+    return _decoded_whole(context, target, response, await read_body(context, response))
 
 
 def _decoded_whole(context: Context, target: Target, response: HttpResponse, body: bytes) -> list[Event]:
-    if response.headers.get("content-type", "").startswith(_MARKUP_TYPES) or body.lstrip()[:1] == b"<":
-        raise _no_answer(response, body)
-    if not body.strip():
-        raise InterruptedCallError("the server answered with an empty body", status=response.status)
+    check_body(response, body)
     answer = target.dialect.generate.decode_response(body)
     context.first_event = context.io.now()
     context.stamp = _stamper(context, target)
@@ -223,13 +235,13 @@ def _decoded_whole(context: Context, target: Target, response: HttpResponse, bod
 
 
 async def _streamed(context: Context, target: Target, response: HttpResponse, *, raw: bool) -> Events:
-    await _check_status(context, target, response)
+    await check_status(context, target, response)
     codec = target.dialect.generate
     framing = target.endpoint.framing or codec.framing
     head = await _first_bytes(context, response)
     if framing == "sse" and head.lstrip()[:1] in _NOT_SSE:
         # Some services answer a streamed request whole, or with an error under a 200; a proxy, with a page of its own.
-        yield _decoded_whole(context, target, response, head + await _body(context, response))
+        yield _decoded_whole(context, target, response, head + await read_body(context, response))
         return
     framer, decoder = _framer(framing), codec.stream_decoder()
     context.stamp = _stamper(context, target)
@@ -294,7 +306,7 @@ def _close(
         events += decoder.close()
     except InterruptedCallError as error:
         if head.strip() and not events and context.first_event is None:
-            return _no_answer(response, head)
+            return no_answer(response, head)
         return error
     return None
 
@@ -319,12 +331,13 @@ def _framer(framing: str) -> Framer:
             raise ConfigError(f"no framing {framing!r}; there are sse, ndjson, eventstream and json")
 
 
-def _identify(error: PolyvoxError, context: Context, target: Target) -> None:
+def identify(error: PolyvoxError, context: Context, target: Target) -> None:
     """Say who failed and what helps there, and mask the call's own secrets in what the provider said."""
     error.provider = error.provider or target.provider
-    error.model = error.model or target.model
+    error.model = error.model or target.model or None
     advice = target.advice.get(type(error).__name__)
-    if advice is not None and advice not in error.message:
+    speaks = advice is not None and (bool(target.model) or "{model}" not in advice)
+    if advice is not None and speaks and advice not in error.message:
         error.message = f"{error.message} ({advice.replace('{model}', target.model)})"
     error.message = sanitize(error.message, context.secrets)
     error.args = (error.message,)

@@ -109,7 +109,7 @@ def retry(inner: Call, policy: Retry) -> Call:
                             begun, events = True, held
                         yield events
             except PolyvoxError as error:
-                seconds = None if begun else _wait(policy, context, error, attempt)
+                seconds = None if begun else seconds_before_retry(policy, context, error, attempt)
                 failure = error
             else:
                 if not begun and held:
@@ -126,7 +126,7 @@ def retry(inner: Call, policy: Retry) -> Call:
     return generate
 
 
-def _wait(policy: Retry, context: Context, error: PolyvoxError, attempt: int) -> float | None:
+def seconds_before_retry(policy: Retry, context: Context, error: PolyvoxError, attempt: int) -> float | None:
     """Return the wait that the policy says, `None` where there is none or the deadline would come first."""
     seconds = policy.seconds_after(error, attempt)
     if seconds is None or context.cancel.is_set:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 from polyvox.calls.config import DEFAULT, CallConfig
 from polyvox.client.config import load_config
 from polyvox.client.engine import Engine, Job, Running
+from polyvox.client.listing import PlainSettings, list_models
 from polyvox.client.settings import CommonSettings, GenerateSettings, Messages, check_names, merged, read_settings
 from polyvox.client.streams import AsyncStream, Stream
 from polyvox.errors import ConfigError, PolyvoxError
@@ -23,7 +24,7 @@ from polyvox.io.base import IO, drive
 from polyvox.registry.config import Config, ProviderConfig
 from polyvox.registry.target import Registry
 from polyvox.types.generate import GenerateResponse
-from polyvox.types.models import ModelConfig, Timeout
+from polyvox.types.models import ListedModel, ModelConfig, Timeout
 
 if TYPE_CHECKING:
     import ssl
@@ -153,6 +154,23 @@ class Client(_Client):
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return Stream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
 
+    def list_models(
+        self, provider: str, *, capability: str | Sequence[str] = (), **settings: Unpack[PlainSettings]
+    ) -> tuple[ListedModel, ...]:
+        """Ask the provider which models it has, all pages of its list, in its order.
+
+        What the list leaves out, our registry's row of the model fills in, and is named in `from_registry`.
+        `capability` keeps the models that can do all of that (`"tools"`, `"vision"` … the words of
+        `ModelRegistry.list`); one of which it is not known is left out. See `PlainSettings` for the other keywords. An
+        Ollama server is asked for the facts of each of its models, too.
+
+        Raises `UnsupportedError` for a provider that has no such list, else what `generate` raises. Where the lists are
+        described: https://platform.openai.com/docs/api-reference/models/list,
+        https://docs.anthropic.com/en/api/models-list, https://ai.google.dev/api/models,
+        https://github.com/ollama/ollama/blob/main/docs/api.md
+        """
+        return drive(list_models(self._engine, provider, capability, settings))
+
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> Model:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""
         return Model(self, name, settings)
@@ -218,6 +236,12 @@ class AsyncClient(_Client):
     def stream(self, model: str, messages: Messages, *, raw: bool = False, **settings: Any) -> AsyncStream[Any]:
         """Return the answer of `model` as a stream; nothing is sent until it is read. `raw` adds `RawFrame` events."""
         return AsyncStream(self._engine.job(model, messages, read_settings(settings), stream=True, raw=raw))
+
+    async def list_models(
+        self, provider: str, *, capability: str | Sequence[str] = (), **settings: Unpack[PlainSettings]
+    ) -> tuple[ListedModel, ...]:
+        """Ask the provider which models it has. Keywords and errors are those of `Client.list_models`."""
+        return await list_models(self._engine, provider, capability, settings)
 
     def model(self, name: str, **settings: Unpack[GenerateSettings]) -> AsyncModel:
         """Return a bound model: the same verbs, with these settings unless a call says otherwise."""

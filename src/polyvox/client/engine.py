@@ -97,7 +97,7 @@ class Engine:
         """Return the call for these words. Raises `ConfigError` before anything is sent."""
         if not isinstance(model, str):
             raise ConfigError(f"model is {type(model).__name__}: give a name, as in 'openai/gpt-5.5'")
-        config = self._config_of(settings)
+        config = self.config_of(settings.get("call_config"))
         request = build_request(model, messages, settings, config.options)
         target, call, kind = self._composed(model, settings, config, stream=stream, raw=raw)
         output = settings.get("output")
@@ -137,7 +137,7 @@ class Engine:
         """Return what that call would send, without sending it."""
         from polyvox.client.explain import explain
 
-        config = self._config_of(settings)
+        config = self.config_of(settings.get("call_config"))
         target = self._target_of(model, settings, settings.get("dialect"))
         request = build_request(model, messages, settings, config.options)
         return explain(target, request, config, self._timeout_of(target, settings, config), stream=stream)
@@ -163,11 +163,11 @@ class Engine:
     def _planned(
         self, model: str, messages: Messages, settings: GenerateSettings
     ) -> tuple[GenerateRequest, ModelConfig | None]:
-        request = build_request(model, messages, settings, self._config_of(settings).options)
+        request = build_request(model, messages, settings, self.config_of(settings.get("call_config")).options)
         return request, self.row(model)[2]
 
-    def _config_of(self, settings: GenerateSettings) -> CallConfig:
-        given = settings.get("call_config")
+    def config_of(self, given: CallConfig | None) -> CallConfig:
+        """Return what wraps a call: its own words over the client's."""
         return self.call_config if given is None else self._checked(given).over(self.call_config)
 
     def _checked(self, config: CallConfig) -> CallConfig:
@@ -223,6 +223,8 @@ class Running:
         cancel = Cancel()
         self._release = job.cancel.add(cancel.set) if job.cancel is not None else None
         self.context = Context(job.io, job.timeout, cancel)
+        # Known before the first attempt: the caller's own code runs before it, and may put a key into what it raises.
+        self.context.secrets.extend(job.target.auth.secrets)
         self.fold = Fold()
         self.events: AsyncGenerator[list[Event], None] = job.call(self.context, job.request)
 

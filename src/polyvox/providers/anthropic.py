@@ -19,7 +19,7 @@ PROVIDER = Provider(
     env=("ANTHROPIC_API_KEY",),
     key_header=KeyHeader("x-api-key", ""),
     header_env={"anthropic-workspace-id": "ANTHROPIC_WORKSPACE_ID"},
-    operations={"generate": Endpoint("anthropic")},
+    operations={"generate": Endpoint("anthropic"), "models": Endpoint("anthropic")},
     # The wire demands a limit. Where none is published for a model, what every model since 4.5 can answer.
     quirks={"anthropic": {"default_max_tokens": 64_000}},
     default_model="claude-sonnet-5-5",

@@ -21,7 +21,7 @@ PROVIDER = Provider(
     base_path="/openai/v1",
     env=("AZURE_OPENAI_API_KEY",),
     key_header=KeyHeader("api-key", ""),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     telemetry_name="azure.ai.openai",
     links={
         "keys": "https://portal.azure.com",

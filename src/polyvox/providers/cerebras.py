@@ -10,7 +10,7 @@ PROVIDER = Provider(
     title="Cerebras",
     base_url="https://api.cerebras.ai/v1",
     env=("CEREBRAS_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "user_field": "user",

@@ -14,7 +14,7 @@ PROVIDER = Provider(
     title="DeepSeek",
     base_url="https://api.deepseek.com",
     env=("DEEPSEEK_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

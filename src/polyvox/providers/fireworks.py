@@ -9,7 +9,7 @@ PROVIDER = Provider(
     title="Fireworks",
     base_url="https://api.fireworks.ai/inference/v1",
     env=("FIREWORKS_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

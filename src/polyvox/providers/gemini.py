@@ -18,7 +18,7 @@ PROVIDER = Provider(
     base_url_env=("GOOGLE_GEMINI_BASE_URL",),
     env=("GOOGLE_API_KEY", "GEMINI_API_KEY"),  # where both are set, the first counts, as in the official SDK
     key_header=KeyHeader("x-goog-api-key", ""),
-    operations={"generate": Endpoint("gemini")},
+    operations={"generate": Endpoint("gemini"), "models": Endpoint("gemini")},
     quirks={
         "gemini": {
             "thinking": ("level",),

@@ -10,7 +10,7 @@ PROVIDER = Provider(
     title="Groq",
     base_url="https://api.groq.com/openai/v1",
     env=("GROQ_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "user_field": "user",

@@ -12,7 +12,7 @@ PROVIDER = Provider(
     title="Hugging Face router",
     base_url="https://router.huggingface.co/v1",
     env=("HF_TOKEN",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

@@ -11,7 +11,7 @@ PROVIDER = Provider(
     base_url_env=("LMSTUDIO_BASE_URL",),
     env=("LMSTUDIO_API_KEY",),
     key="optional",
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

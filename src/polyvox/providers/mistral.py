@@ -10,7 +10,7 @@ PROVIDER = Provider(
     title="Mistral",
     base_url="https://api.mistral.ai/v1",
     env=("MISTRAL_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

@@ -10,7 +10,7 @@ PROVIDER = Provider(
     title="Moonshot AI",
     base_url="https://api.moonshot.ai/v1",
     env=("MOONSHOT_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

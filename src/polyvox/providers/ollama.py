@@ -19,7 +19,7 @@ PROVIDER = Provider(
     # For ollama.com, and for servers behind a proxy that asks for one. https://docs.ollama.com/api/authentication
     env=("OLLAMA_API_KEY",),
     key="optional",
-    operations={"generate": Endpoint("ollama")},
+    operations={"generate": Endpoint("ollama"), "models": Endpoint("ollama")},
     # The wire has no word for a tool that must be called, but it can hold an answer to a schema.
     emulate=("forced_tool",),
     advice={

@@ -20,7 +20,7 @@ PROVIDER = Provider(
     base_url_env=("OPENAI_BASE_URL",),
     env=("OPENAI_API_KEY",),
     header_env={"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"},
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     default_model="gpt-6.1-sol",
     links={
         "keys": "https://platform.openai.com/api-keys",

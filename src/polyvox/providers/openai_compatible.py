@@ -14,7 +14,7 @@ PROVIDER = Provider(
     base_url_env=("OPENAI_COMPATIBLE_BASE_URL",),
     env=("OPENAI_COMPATIBLE_API_KEY",),
     key="optional",
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     # The servers of this kind all know the old name; not all know the new one.
     quirks={"openai": {"max_tokens_field": "max_tokens", "user_field": "user"}},
     links={"wire": "https://platform.openai.com/docs/api-reference/chat"},

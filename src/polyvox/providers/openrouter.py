@@ -17,7 +17,7 @@ PROVIDER = Provider(
     env=("OPENROUTER_API_KEY",),
     # Who asks, for its rankings.
     header_env={"HTTP-Referer": "OPENROUTER_HTTP_REFERER", "X-OpenRouter-Title": "OPENROUTER_APP_NAME"},
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

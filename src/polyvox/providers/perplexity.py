@@ -17,7 +17,7 @@ PROVIDER = Provider(
     title="Perplexity",
     base_url="https://api.perplexity.ai/v1",
     env=("PERPLEXITY_API_KEY",),
-    operations={"generate": Endpoint("openai_responses")},
+    operations={"generate": Endpoint("openai_responses"), "models": Endpoint("openai")},
     quirks={
         "openai_responses": {
             # A member that it does not know is a 400.

@@ -9,7 +9,7 @@ PROVIDER = Provider(
     title="Together",
     base_url="https://api.together.ai/v1",
     env=("TOGETHER_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

@@ -15,7 +15,7 @@ PROVIDER = Provider(
     title="xAI",
     base_url="https://api.x.ai/v1",
     env=("XAI_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "system_role": "system",

@@ -10,7 +10,7 @@ PROVIDER = Provider(
     title="Z.ai",
     base_url="https://api.z.ai/api/paas/v4",
     env=("ZAI_API_KEY",),
-    operations={"generate": Endpoint("openai")},
+    operations={"generate": Endpoint("openai"), "models": Endpoint("openai")},
     quirks={
         "openai": {
             "max_tokens_field": "max_tokens",

@@ -31,12 +31,17 @@ from polyvox.secrets import Secret, masked_repr
 from polyvox.types.models import ModelConfig, Timeout
 
 _COMPATIBLE = "openai_compatible"
+_OPERATIONS = {"models": "list of its models"}
+"""How an operation is called in a sentence."""
 # Knobs of which every layer's entries count, each by itself.
 _FATES = frozenset({"settings", "thinking_settings"})
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """Where a call goes and how it is said there. `row` is `None` for a model we know nothing of."""
+    """Where a call goes and how it is said there.
+
+    `row` is `None` for a model we know nothing of, `model` is empty where none is asked.
+    """
 
     provider: str
     model: str
@@ -59,8 +64,8 @@ class Target(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """`provider/model id`: what a message's `origin` is."""
-        return f"{self.provider}/{self.model}"
+        """`provider/model id`: what a message's `origin` is. The provider alone where no model is asked."""
+        return f"{self.provider}/{self.model}" if self.model else self.provider
 
 
 @functools.cache
@@ -156,44 +161,68 @@ class Registry:
         row = self.models.row(provider_name, model, like=page.name)
         if row is not None:
             warn_of_retirement(row, self.today)
-        endpoint = page.operations.get(operation)
-        if endpoint is None:
-            raise UnsupportedError(f"{page.title} offers no {operation}", provider=provider_name, model=model)
+        endpoint = _offered(page, operation, provider_name, model)
         override = self.config.models.get(f"{provider_name}/{model}") or ModelOverride()
         chosen = dialect or override.dialect or given.dialect or (row.dialect if row else None)
         written_for = (row.dialect if row else None) or endpoint.dialect
-        usual, block = endpoint.dialect, f"[providers.{provider_name}]"
+        usual = endpoint.dialect
         if chosen and chosen != endpoint.dialect:
             endpoint = Endpoint(chosen)
+        spoken = find_dialect(endpoint.dialect)
+        known = frozenset(spoken.quirks.__struct_fields__)
+        own = row.quirks if row and spoken.name == written_for else {}
+        overriding = override.quirks if spoken.name == written_for else {}
+        target = self._target(
+            provider_name, model, endpoint, usual, (_facts(row, known), own), (_facts(override, known), overriding)
+        )
+        if row is None:
+            return target
+        return msgspec.structs.replace(target, row=row, emulate=(*target.emulate, *row.emulate))
+
+    def resolve_service(self, name: str, operation: str) -> Target:
+        """Return the target of what a provider offers beside its models: a list of them. It names no model.
+
+        Where the configuration says that the provider speaks another wire, it is asked on that one, if that has the
+        operation. Raises what `resolve` raises.
+        """
+        page, given = self.provider(name)
+        endpoint = _offered(page, operation, name)
+        if given.dialect and given.dialect != endpoint.dialect and getattr(find_dialect(given.dialect), operation):
+            endpoint = Endpoint(given.dialect)
+        usual = page.operations.get("generate", endpoint).dialect
+        return self._target(name, "", endpoint, usual)
+
+    def _target(
+        self,
+        provider: str,
+        model: str,
+        endpoint: Endpoint,
+        usual: str,
+        below: tuple[Mapping[str, Any], ...] = (),
+        above: tuple[Mapping[str, Any], ...] = (),
+    ) -> Target:
+        """Return the target, with the quirks of the page, of `below`, of the provider's block and of `above`."""
+        page, given = self.provider(provider)
+        block = f"[providers.{provider}]"
         base_url = self._base_url(page, given)
         if base_url is None:
-            where = " or ".join((*page.base_url_env, f"[providers.{provider_name}] base_url in polyvox.toml"))
-            raise ConfigError(f"no address for {provider_name}: set {where}", provider=provider_name, model=model)
+            where = " or ".join((*page.base_url_env, f"{block} base_url in polyvox.toml"))
+            raise ConfigError(f"no address for {provider}: set {where}", provider=provider, model=model or None)
         spoken = find_dialect(endpoint.dialect)
+        own = _own_quirks(spoken, _for_dialect(spoken, given.quirks, f"{block} quirks"), usual)
         return Target(
-            provider=provider_name,
+            provider=provider,
             model=model,
             dialect=spoken,
             endpoint=endpoint,
-            quirks=_quirks(
-                spoken,
-                (
-                    page.quirks.get(spoken.name, {}),
-                    _facts(row, frozenset(spoken.quirks.__struct_fields__)),
-                    row.quirks if row and spoken.name == written_for else {},
-                    _own_quirks(spoken, _for_dialect(spoken, given.quirks, f"{block} quirks"), usual),
-                    _facts(override, frozenset(spoken.quirks.__struct_fields__)),
-                    override.quirks if spoken.name == written_for else {},
-                ),
-            ),
+            quirks=_quirks(spoken, (page.quirks.get(spoken.name, {}), *below, own, *above)),
             base_url=base_url.rstrip("/"),
             headers={**page.headers, **_environment_headers(page), **given.headers},
-            auth=self._auth(provider_name, model, page, given),
+            auth=self._auth(provider, model, page, given),
             io=page.io,
-            emulate=(*page.emulate, *(row.emulate if row else ())),
+            emulate=page.emulate,
             timeout=given.timeout or self.config.timeout,
             options=_for_dialect(spoken, given.options, f"{block} options"),
-            row=row,
             telemetry_name=page.telemetry_name,
             advice=page.advice,
         )
@@ -232,8 +261,17 @@ class Registry:
             f"no API key for {page.title}: set {variable}, or [providers.{name}] api_key in polyvox.toml, "
             f"or Client(providers={{{name!r}: {{'api_key': …}}}})",
             provider=name,
-            model=model,
+            model=model or None,
         )
+
+
+def _offered(page: Provider, operation: str, provider: str, model: str | None = None) -> Endpoint:
+    endpoint = page.operations.get(operation)
+    if endpoint is None:
+        raise UnsupportedError(
+            f"{page.title} offers no {_OPERATIONS.get(operation, operation)}", provider=provider, model=model
+        )
+    return endpoint
 
 
 def _quirks(dialect: Dialect, layers: tuple[Mapping[str, Any], ...]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from polyvox.dialects.base import Codec, Dialect
 from polyvox.dialects.ollama.answer import StreamEncoder, encode_response
 from polyvox.dialects.ollama.errors import decode_error, decode_headers, encode_error
+from polyvox.dialects.ollama.models import MODELS
 from polyvox.dialects.ollama.quirks import OllamaQuirks
 from polyvox.dialects.ollama.request import NEEDED, decode_request, encode_request
 from polyvox.dialects.ollama.response import decode_response
@@ -28,4 +29,5 @@ OLLAMA = Dialect(
     encode_error=encode_error,
     quirks=OllamaQuirks,
     needed=NEEDED,
+    models=MODELS,
 )
