@@ -100,6 +100,8 @@ KEYS = {
     "nvidia": "nvapi-" + "Ab3_dE-" * 9,
     "replicate": "r8_" + "Ab3dE" * 8,
     "google": "AIza" + "Ab3_dE-" * 5,
+    "google, newer": "AQ." + "Ab3_dE-" * 6,
+    "zai": "0a1b2c3d" * 4 + "." + "AbCd1234" * 2,
     "google oauth": "ya29." + "Ab3_dE-" * 9,
     "aws id": "AKIA" + "ABCD1234" * 2,
     "aws session id": "ASIA" + "ABCD1234" * 2,
@@ -116,6 +118,13 @@ def test_a_key_is_known_by_its_shape_wherever_it_stands(name: str) -> None:
         masked = sanitize(form.format(key))
         assert key[8:] not in masked, form
         assert masked == form.format(MASK), form
+
+
+@pytest.mark.parametrize("key", ["0a1b2c3d" * 4, "AbCd1234" * 8, "2" * 40], ids=["azure", "mistral", "digits"])
+def test_a_key_of_no_shape_is_known_by_where_it_stands(key: str) -> None:
+    """Azure's, Mistral's and Together's older keys are hexadecimal digits, as so much else is."""
+    for form in ("Bearer {}", "api-key: {}", "api_key={}&x=1", "'api_key': '{}'", "?key={}", "AZURE_OPENAI_API_KEY={}"):
+        assert key not in sanitize(form.format(key)), form
 
 
 @pytest.mark.parametrize(

@@ -23,16 +23,18 @@ _KEY_SHAPES: Final = re.compile(
       | (?:gsk|xai|pplx|hf|csk|fw|r8|co|key)[-_][A-Za-z0-9]{16,}   # Groq, xAI, Perplexity, Hugging Face, Cerebras …
       | (?:tgp_v1_|nvapi-)[A-Za-z0-9_\-]{16,}                      # Together, NVIDIA
       | AIza[A-Za-z0-9_\-]{20,}           # Google API key
+      | AQ\.[A-Za-z0-9_\-]{20,}           # Google key of the newer kind
       | ya29\.[A-Za-z0-9_\-.]{12,}        # Google OAuth access token
       | (?:AKIA|ASIA)[A-Z0-9]{16}         # AWS access key id
       | ABSK[A-Za-z0-9+/=]{20,}           # Bedrock API key
+      | [0-9a-f]{32}\.[A-Za-z0-9]{16}(?![A-Za-z0-9])   # Z.ai: id and secret
       | eyJ[A-Za-z0-9_\-]{8,4000}\.[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{4,}   # JWT (Entra, Vertex)
     )"""
 )
 # "Bearer" and "basic" are words as well: what follows is a token where it has a digit or "=", or is very long.
 _VALUE: Final = r"(?:(?=[A-Za-z._~+/\-]*[0-9=])[A-Za-z0-9._~+/=\-]{6,}|[A-Za-z._~+/\-]{24,})"
 _BEARER: Final = re.compile(rf"(?i)\b(bearer|basic)\s+{_VALUE}")
-_NAMES: Final = r"[a-z0-9\-]{0,20}api[-_ ]?key|access[-_]token|auth[-_]token|client[-_]secret|password"
+_NAMES: Final = r"[a-z0-9_\-]{0,20}api[-_ ]?key|access[-_]token|auth[-_]token|client[-_]secret|password"
 _NAMED: Final = re.compile(rf"(?i)\b((?:{_NAMES})[\"']?\s*[:=]\s*[\"']?){_VALUE}")
 _QUERY: Final = re.compile(r"(?i)([?&](?:key|api[-_]?key|access_token|token|sig|signature|x-amz-[a-z-]+)=)[^&\s\"']+")
 _USERINFO: Final = re.compile(r"(?i)\b([a-z][a-z0-9+.\-]{0,20}://)[^/\s:@]+(?::[^/\s@]*)?@")

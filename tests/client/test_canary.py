@@ -12,9 +12,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.calls.wires import ask
+from tests.calls.wires import answer, ask
 
-from polyvox import Callbacks, CallConfig, ConnectError, PolyvoxError, Retry, Telemetry, Timeout
+from polyvox import (
+    AsyncStreamQueue,
+    Callbacks,
+    CallConfig,
+    ConnectError,
+    PolyvoxError,
+    Retry,
+    StreamQueue,
+    Telemetry,
+    Timeout,
+)
 from polyvox.io.scripted import Answer, ScriptedIO
 from polyvox.registry.providers import ProviderRegistry
 from polyvox.testing import FaultServer, record
@@ -137,3 +147,78 @@ def test_no_frame_of_ours_holds_a_key_in_the_open(make_caller: Any, kind: str, w
             ask(caller, kind, "lab/m", "Hi", timeout=Timeout(first_event=0.2))
     found = [text for text in [*faces(caught.value), *locals_of(caught.value)] if KEY in text]
     assert not found, found[0][:2000]
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip", "collect"])
+def test_what_a_queue_tells_of_failures_shows_no_key(make_caller: Any, on_error: str) -> None:
+    """Neither its errors, nor the group that `collect` raises."""
+    answers = [FAILURES["refused"], FAILURES["page"], FAILURES["frame"]]
+    caller = make_caller(**settings("openai", ScriptedIO(answers), call_config=CallConfig(retry=False)))
+    streams = [caller.client.stream("openai/m", f"Is my key {KEY} right?") for _ in answers]
+    shown: list[str] = []
+
+    def tell(queue: Any, failure: BaseException | None) -> None:
+        for error in [failure, *getattr(failure, "exceptions", ()), *queue.errors.values()]:
+            shown.extend(faces(error) if error is not None else ())
+        shown.append(repr(queue) + repr(queue.errors) + repr(queue.responses))
+
+    def plain() -> None:
+        with StreamQueue(on_error=on_error) as queue:
+            failure = None
+            for stream in streams:
+                queue.add(stream)
+            queue.end()
+            try:
+                for _ in queue:
+                    pass
+            except (PolyvoxError, ExceptionGroup) as error:
+                failure = error
+            tell(queue, failure)
+
+    async def asynchronous() -> None:
+        async with AsyncStreamQueue(on_error=on_error) as queue:
+            failure = None
+            for stream in streams:
+                queue.add(stream)
+            queue.end()
+            try:
+                async for _ in queue:
+                    pass
+            except (PolyvoxError, ExceptionGroup) as error:
+                failure = error
+            tell(queue, failure)
+
+    if caller.kind == "sync":
+        plain()
+    else:
+        caller.runner.run(asynchronous())
+    assert not [text for text in shown if KEY in text]
+    assert "***" in "".join(shown)
+
+
+@pytest.mark.parametrize("kind", ["generate", "stream"])
+def test_what_the_callers_own_code_raises_shows_no_key(
+    make_caller: Any, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A callback, a processor, a predicate that puts the key into its own error: reported without it."""
+
+    def careless(*told: Any) -> Any:
+        raise ValueError(f"lost {KEY}")
+
+    def after_the_start(events: list[Any]) -> list[Any]:
+        return careless() if any(type(event).__name__ == "TextDelta" for event in events) else events
+
+    caplog.set_level(logging.DEBUG, "polyvox")
+    for config in (
+        CallConfig(callbacks=Callbacks(on_start=careless, on_end=careless)),
+        CallConfig(post=[after_the_start]),
+        CallConfig(pre=[careless]),
+    ):
+        caller = make_caller(**settings("lab", ScriptedIO([answer(kind)]), call_config=config))
+        if config.callbacks:
+            assert ask(caller, kind, "lab/m", "Hi").text == "Hello"
+            continue
+        with pytest.raises(PolyvoxError) as caught:
+            ask(caller, kind, "lab/m", "Hi")
+        assert not [text for text in faces(caught.value)[1:] if KEY in text]
+    assert "raised ValueError: lost ***" in caplog.text and KEY not in caplog.text

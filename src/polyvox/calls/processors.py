@@ -79,34 +79,38 @@ def processed(inner: Call, pre: Sequence[PreProcessor], post: Sequence[PostFacto
                     yield events
             return
         line = _Line(starters, context)
-        failure: PolyvoxError | None = None
+        failure: PolyvoxError | _FailedError | None = None
         try:
             async with aclosing(inner(context, request)) as lists:
                 async for events in lists:
                     made = line.feed(events)
                     if made:
                         yield made
-        except _FailedError as failed:
-            raise failed.error from failed.error.__cause__
-        except PolyvoxError as error:
+        except (PolyvoxError, _FailedError) as error:
             failure = error
-        rest = line.close(failure)
-        if rest:
-            yield rest
+        if not isinstance(failure, _FailedError):
+            rest = line.close(failure)
+            if rest:
+                yield rest
         if failure is not None:
-            raise failure
+            # Outside of the `except`: what the caller's code raised may hold a secret, and would hang on it.
+            raise failure.error if isinstance(failure, _FailedError) else failure
 
     return generate
 
 
 async def _prepared(context: Context, function: PreProcessor, request: GenerateRequest) -> GenerateRequest:
+    refusal: ConfigError | None = None
     try:
         given = function(request)
         made = await given if inspect.isawaitable(given) else given
     except PolyvoxError:
         raise
     except Exception as error:  # noqa: BLE001 - the caller's own code: anything may come
-        raise _refusal(context, _name(function), error) from _cause(context, error)
+        refusal = _refusal(context, _name(function), error)
+        refusal.__cause__ = _cause(context, error)
+    if refusal is not None:
+        raise refusal
     if not isinstance(made, GenerateRequest):
         raise ConfigError(f"the processor {_name(function)} returned {type(made).__name__}: give a GenerateRequest")
     return made
@@ -167,14 +171,17 @@ class _Line:
         """Return what is held back of an answer that ended without its end, or with that failure."""
         made: list[Event] = []
         machines, self._machines = self._machines or [], None
+        own: PolyvoxError | None = None
         try:
             for name, machine in machines:
                 made = self._made(name, machine.feed, made) if made else made
                 made = [*made, *self._made(name, machine.close)]
         except _FailedError as failed:
+            own = failed.error
+        if own is not None:
             if failure is None:
-                raise failed.error from failed.error.__cause__
-            failure.add_note(f"Then, too: {failed.error.message}")
+                raise own
+            failure.add_note(f"Then, too: {own.message}")
         return made
 
     def _start(self, name: str, start: _Start) -> EventMachine:
