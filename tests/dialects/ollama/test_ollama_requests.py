@@ -176,7 +176,7 @@ def test_what_is_so_anyway_is_not_sent(said):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_answers_are_refused(stream):
-    with pytest.raises(UnsupportedError, match="^n is not taken"):
+    with pytest.raises(UnsupportedError, match=r"^n is not taken"):
         encode(n=2, stream=stream)
 
 
@@ -381,7 +381,7 @@ def test_parts_in_a_place_where_they_make_no_sense_are_refused():
         user([OpaquePart("widget", {"openai": {"a": 1}})]),
         assistant([OpaquePart("widget", {"openai": {"a": 1}})]),
     ):
-        with pytest.raises(UnsupportedError, match="f|widget"):
+        with pytest.raises(UnsupportedError, match=r"f|widget"):
             encode(message)
 
 
