@@ -100,7 +100,6 @@ def processed(inner: Call, pre: Sequence[PreProcessor], post: Sequence[PostFacto
 
 
 async def _prepared(context: Context, function: PreProcessor, request: GenerateRequest) -> GenerateRequest:
-    refusal: ConfigError | None = None
     try:
         given = function(request)
         made = await given if inspect.isawaitable(given) else given
@@ -109,11 +108,11 @@ async def _prepared(context: Context, function: PreProcessor, request: GenerateR
     except Exception as error:  # noqa: BLE001 - the caller's own code: anything may come
         refusal = _refusal(context, _name(function), error)
         refusal.__cause__ = _cause(context, error)
-    if refusal is not None:
-        raise refusal
-    if not isinstance(made, GenerateRequest):
-        raise ConfigError(f"the processor {_name(function)} returned {type(made).__name__}: give a GenerateRequest")
-    return made
+    else:
+        if not isinstance(made, GenerateRequest):
+            raise ConfigError(f"the processor {_name(function)} returned {type(made).__name__}: give a GenerateRequest")
+        return made
+    raise refusal  # outside of the `except`, as above
 
 
 class _FailedError(Exception):
