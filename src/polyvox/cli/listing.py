@@ -11,7 +11,10 @@ import typer
 from polyvox.cli.completion import complete_capability
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from polyvox.client.clients import Client
+    from polyvox.types.models import ListedModel
 
 
 def models(
@@ -25,12 +28,20 @@ def models(
             autocompletion=complete_capability,
         ),
     ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask the provider for its own list; --provider says which one.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the rows as JSON.")] = False,
 ) -> None:
     """List the models that are known. Others of a known provider work too, by their full name."""
     from polyvox.cli.client import make_client
     from polyvox.cli.screen import print_table, tell
 
+    if live:
+        if provider is None:
+            raise typer.BadParameter("name the provider to ask: --provider NAME", param_hint="--live")
+        _list_live(provider, capability or (), as_json=as_json)
+        return
     with make_client() as client:
         rows = client.registry.models.list(provider, capability=capability or ())
     if as_json:
@@ -51,6 +62,38 @@ def models(
                 ", ".join(row.capabilities),
             )
             for row in rows
+        ),
+    )
+
+
+def _list_live(provider: str, capability: Sequence[str], *, as_json: bool) -> None:
+    """Print what the provider itself lists; what is our registry's word stands in brackets."""
+    from polyvox.cli.client import make_client
+    from polyvox.cli.screen import print_table, tell
+
+    with make_client() as client:
+        found = client.list_models(provider, capability=capability)
+    if as_json:
+        print_json([{"name": model.name, **msgspec.to_builtins(model)} for model in found])
+        return
+    if not found:
+        tell(f"{provider} lists no model{' that is known to have ' + ' and '.join(capability) if capability else ''}")
+
+    def shown(model: ListedModel, field: str) -> str:
+        value = getattr(model, field)
+        return "" if value is None else f"({value})" if field in model.from_registry else str(value)
+
+    print_table(
+        ("model", "context", "output", "can", "created"),
+        (
+            (
+                model.name,
+                shown(model, "context_tokens"),
+                shown(model, "output_tokens"),
+                ", ".join(f"({word})" if word in model.from_registry else word for word in model.capabilities),
+                model.created or "",
+            )
+            for model in found
         ),
     )
 
