@@ -99,7 +99,7 @@ def error_of(held: JSONObject, *, status: int | None) -> ProviderError:
     inner = held.get("error")
     # Proxies before a server say it in their own way.
     facts: JSONObject = inner if isinstance(inner, dict) else held
-    said = inner if isinstance(inner, str) else facts.get("message") or held.get("detail") or ""
+    said = facts.get("message") or held.get("detail") or "" if facts is inner or inner is None else inner
     message = said if isinstance(said, str) else json.encode(said).decode()
     code = facts.get("code")
     code = code if isinstance(code, str) else ""
