@@ -102,3 +102,21 @@ def test_another_model_is_switched(asked, said, adjusted):
 
 def test_a_call_waits_for_the_model_to_be_loaded():
     assert resolve().timeout.first_event >= 300
+
+
+@pytest.mark.parametrize("base", ["http://gpu-box:11434", "http://gpu-box:11434/v1"])
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("openai", "/v1/chat/completions"),
+        ("openai_responses", "/v1/responses"),
+        ("anthropic", "/v1/messages"),
+    ],
+)
+def test_the_other_wires_that_it_speaks_stand_where_it_has_them(base, dialect, path, monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", base)
+    target = Registry(Config()).resolve("ollama/llama3.2", dialect=dialect)
+    request = GenerateRequest(model=target.name, messages=(user("hi"),), max_tokens=5)
+    prepared = prepare(target, request, stream=False)
+    assert prepared.http.url == f"http://gpu-box:11434{path}"
+    assert 5 in json.loads(prepared.http.body).values()

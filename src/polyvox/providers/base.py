@@ -51,6 +51,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     operations: dict[str, Endpoint]
     env: tuple[str, ...] = ()
     base_url_env: tuple[str, ...] = ()
+    paths: dict[str, str] = field(default_factory=dict)
+    """Where a wire other than the usual one is spoken here, by dialect, where that is not its own path."""
     host_variable: HostVariable | None = None
     """Where the variable of the address may hold less than a URL: what the rest is."""
     base_path: str = ""

@@ -20,6 +20,18 @@ PROVIDER = Provider(
     env=("OLLAMA_API_KEY",),
     key="optional",
     operations={"generate": Endpoint("ollama"), "models": Endpoint("ollama")},
+    # What it speaks beside its own wire. https://docs.ollama.com/api/openai-compatibility, …/anthropic-compatibility
+    paths={"openai": "/v1/chat/completions", "openai_responses": "/v1/responses"},
+    quirks={
+        "openai": {
+            "max_tokens_field": "max_tokens",
+            "user_field": "user",
+            "system_role": "system",
+            "reasoning_field": "reasoning",
+            "custom_tools": False,
+        },
+        "openai_responses": {"full_answers": True, "custom_tools": False, "encrypted_reasoning": "never"},
+    },
     # The wire has no word for a tool that must be called, but it can hold an answer to a schema.
     emulate=("forced_tool",),
     advice={

@@ -167,7 +167,7 @@ class Registry:
         written_for = (row.dialect if row else None) or endpoint.dialect
         usual = endpoint.dialect
         if chosen and chosen != endpoint.dialect:
-            endpoint = Endpoint(chosen)
+            endpoint = Endpoint(chosen, page.paths.get(chosen) if operation == "generate" else None)
         spoken = find_dialect(endpoint.dialect)
         known = frozenset(spoken.quirks.__struct_fields__)
         own = row.quirks if row and spoken.name == written_for else {}
