@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from polyvox import BadRequestError, Cache, CallConfig, ConfigError, MemoryStore, Telemetry
+from polyvox import BadRequestError, Cache, Callbacks, CallConfig, ConfigError, MemoryStore, Telemetry
 from polyvox.calls import telemetry_names as names
 from polyvox.io.scripted import Pause, ScriptedIO
 from tests.calls.wires import answer, ask, failed, lab, streamed
@@ -175,3 +175,34 @@ def test_captured_content_shows_what_only_looks_like_a_key_when_asked_for(
     for attribute in (names.INPUT_MESSAGES, names.OUTPUT_MESSAGES):
         assert (shaped in told[attribute]) is shown
         assert KEY not in told[attribute]
+
+
+@each_kind
+def test_a_call_is_a_child_of_the_programs_own_span_and_never_the_current_one(make_caller: Any, kind: str) -> None:
+    watch, seen = Watch(), []
+    telemetry = watch.config.telemetry
+    assert isinstance(telemetry, Telemetry) and telemetry.tracer_provider is not None
+    callbacks = Callbacks(on_content=lambda text, event: seen.append(get_current_span()))
+    config = CallConfig(callbacks=callbacks).over(watch.config)
+    caller = make_caller(**lab(ScriptedIO([answer(kind)]), call_config=config))
+    tracer = telemetry.tracer_provider.get_tracer("program")
+
+    async def work_within() -> Any:
+        # Within the task: a runner's tasks do not see what is current outside of it.
+        with tracer.start_as_current_span("work") as work:
+            if kind == "generate":
+                await caller.client.generate("lab/m", "Hi")
+            else:
+                await caller.client.stream("lab/m", "Hi").drain()
+        return work
+
+    if caller.kind == "async":
+        work = caller.runner.run(work_within())
+    else:
+        with tracer.start_as_current_span("work") as work:
+            ask(caller, kind, "lab/m", "Hi")
+    call, program = sorted(watch.spans, key=lambda span: span.name)
+
+    assert (call.name, program.name) == ("chat m", "work")
+    assert call.parent is not None and call.parent.span_id == work.get_span_context().span_id
+    assert seen and all(span is work for span in seen)
