@@ -52,6 +52,14 @@ def test_a_question_is_answered(caller: Any, wire: str) -> None:
     assert (response.provider, response.origin) == ("llamacpp", "llamacpp/smollm2")
 
 
+def test_it_lists_its_model(caller: Any) -> None:
+    (model,) = caller.list_models("llamacpp")
+    assert model.name == f"llamacpp/{model.id}" and "smollm2" in model.id.lower()
+    assert (model.kind, model.owner, model.context_tokens) == ("language", "llamacpp", 2048)
+    # By that name it is asked.
+    assert caller.generate(model.name, QUESTION, max_tokens=4).text
+
+
 @pytest.mark.parametrize("wire", WIRES)
 def test_it_streams_the_same_answer(caller: Any, wire: str) -> None:
     words: dict[str, Any] = {"dialect": wire, "max_tokens": 16, "temperature": 0}

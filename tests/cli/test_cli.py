@@ -19,6 +19,7 @@ from tests.loopback import (
     chat_chunk,
     error,
     json_chat,
+    respond,
     sse_chat,
     sse_frames,
     stall_after,
@@ -245,6 +246,46 @@ def test_models_are_looked_up_by_all_that_they_must_be_able_to_do(lab: Any, caps
     assert ids("tools", "vision", "audio_output") == set()
     assert run_app(["models", "-p", "deepseek", "-c", "audio_output"]) == 0
     assert "no model is known to have audio_output" in capsys.readouterr().err
+
+
+def test_the_providers_own_list_is_asked_for(lab: Any, capsys: Any) -> None:
+    rows = [
+        {"id": "big", "object": "model", "context_length": 131072, "created": 1776945600, "supports_tools": True},
+        {"id": "small", "object": "model", "family": "tiny"},
+    ]
+    listed = respond(200, json.dumps({"data": rows}).encode(), {"Content-Type": "application/json"})
+    with LoopbackServer(listed) as server:
+        lab(server.url)
+        assert run_app(["models", "--live", "--provider", "lab"]) == 0
+        assert capsys.readouterr().out == "lab/big\t131072\t\ttools\t2026-04-23\nlab/small\t\t\t\t\n"
+        assert run_app(["models", "--live", "-p", "lab", "--json"]) == 0
+        big, small = json.loads(capsys.readouterr().out)
+        assert run_app(["models", "--live", "-p", "lab", "-c", "tools", "--json"]) == 0
+        assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["lab/big"]
+        assert run_app(["models", "--live", "-p", "lab", "-c", "vision"]) == 0
+        assert "lab lists no model that is known to have vision" in capsys.readouterr().err
+
+    assert (big["name"], big["context_tokens"], big["capabilities"]) == ("lab/big", 131_072, ["tools"])
+    assert small == {"name": "lab/small", "id": "small", "provider": "lab", "meta": {"family": "tiny"}}
+
+
+def test_of_a_live_list_our_own_word_stands_in_brackets(lab: Any, capsys: Any, monkeypatch: Any) -> None:
+    rows = {"data": [{"id": "deepseek-flash", "context_length": 1000000}]}
+    listed = respond(200, json.dumps(rows).encode(), {"Content-Type": "application/json"})
+    with LoopbackServer(listed) as server:
+        Path("polyvox.toml").write_text(f'[providers.deepseek]\nbase_url = "{server.url}"\napi_key = "{KEY}"\n')
+        assert run_app(["models", "--live", "-p", "deepseek"]) == 0
+
+    name, context, output, can, _ = capsys.readouterr().out.split("\t")
+    assert (name, context, output) == ("deepseek/deepseek-flash", "1000000", "(384000)")
+    assert "(tools)" in can
+
+
+def test_a_live_list_that_cannot_be_had_says_why(lab: Any, capsys: Any) -> None:
+    assert run_app(["models", "--live"]) == 2
+    assert "--provider" in capsys.readouterr().err
+    assert run_app(["models", "--live", "-p", "local"]) == 5
+    assert "Local model offers no list of its models" in capsys.readouterr().err
 
 
 def test_a_capability_that_is_no_word_is_told_with_what_was_meant(lab: Any, capsys: Any) -> None:
