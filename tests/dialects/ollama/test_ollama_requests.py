@@ -197,40 +197,6 @@ def test_what_the_options_say_after_all_is_not_called_dropped():
     assert json.loads(wire.body)["options"] == {"top_k": 3} and wire.adjustments == ()
 
 
-# Reasoning
-
-LEVELS = ("low", "medium", "high")
-
-
-@pytest.mark.parametrize(
-    ("asked", "efforts", "said", "adjusted"),
-    [
-        (None, None, None, []),
-        ("none", None, False, []),
-        (0, None, False, []),
-        ("high", None, True, ["clamped"]),
-        (2048, None, True, ["clamped"]),
-        ("low", LEVELS, "low", []),
-        ("minimal", LEVELS, "low", ["clamped"]),
-        ("max", LEVELS, "high", ["clamped"]),
-        ("max", (*LEVELS, "max"), "max", []),
-        ("xhigh", (*LEVELS, "max"), "max", ["clamped"]),
-        (1000, LEVELS, "low", ["clamped"]),
-        (9000, LEVELS, "medium", ["clamped"]),
-        (60_000, LEVELS, "high", ["clamped"]),
-        ("none", LEVELS, "low", ["clamped"]),
-        ("none", ("none", *LEVELS), False, []),
-        ("high", ("none",), True, ["clamped"]),
-        ("none", (), False, []),
-        ("high", (), None, ["dropped"]),
-    ],
-)
-def test_the_one_knob_is_a_switch_or_a_word(asked, efforts, said, adjusted):
-    wire = encode(reasoning=asked, quirks=OllamaQuirks(efforts=efforts))
-    assert json.loads(wire.body).get("think") == said
-    assert notes(wire) == [(kind, "reasoning") for kind in adjusted]
-
-
 # Tools
 
 
@@ -350,15 +316,6 @@ def test_texts_given_apart_stand_apart_and_those_of_an_answer_do_not():
         {"role": "user", "content": "a\n\nb"},
         {"role": "assistant", "content": "cd"},
     ]
-
-
-def test_thinking_goes_back_as_such_and_that_of_another_model_does_not():
-    theirs = Message("assistant", (ReasoningPart("secret"), TextPart("a")), origin="openai/x")
-    wire = encode(user("q"), theirs)
-    assert json.loads(wire.body)["messages"][1] == {"role": "assistant", "content": "a"}
-    assert notes(wire) == [("dropped", "messages")]
-    told = encode(user("q"), theirs, quirks=OllamaQuirks(reasoning_history="text"))
-    assert "secret" in json.loads(told.body)["messages"][1]["content"] and notes(told) == [("emulated", "messages")]
 
 
 def test_what_another_providers_own_tools_did_is_left_out():

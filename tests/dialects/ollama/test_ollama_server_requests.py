@@ -7,14 +7,12 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from msgspec import structs
 
 from polyvox.dialects.ollama.quirks import OllamaQuirks
 from polyvox.dialects.ollama.request import decode_request, encode_request
 from polyvox.errors import BadRequestError
-from polyvox.types.generate import GenerateRequest, Output
+from polyvox.types.generate import Output
 from polyvox.types.messages import Message, system
 from polyvox.types.normalise import normalise
 from polyvox.types.parts import FilePart, ReasoningPart, TextPart, ToolCall, ToolResult
@@ -82,18 +80,6 @@ def test_settings_are_read():
     assert (request.output, request.reasoning, request.logprobs) == (Output({"type": "object"}), "none", 2)
     assert request.tools == (Tool("f", "d", {"type": "object"}),)
     assert request.options == {"ollama": {"keep_alive": "5m", "options": {"num_ctx": 99}}}
-
-
-@pytest.mark.parametrize(
-    ("think", "reasoning"),
-    [(True, "medium"), (False, "none"), ("low", "low"), ("high", "high"), ("max", "max"), (None, None)],
-)
-def test_thinking_is_the_one_knob(think, reasoning):
-    body = {"model": "m", "messages": [HI], "think": think}
-    assert decode(think=think).reasoning == reasoning
-    request, stream = decode_request(json.dumps(body).encode())
-    wire = encode_request(request, PLAIN, stream=stream)
-    assert json.loads(wire.body) == body and wire.adjustments == ()
 
 
 def test_a_switch_that_a_processor_turns_is_turned():
@@ -246,145 +232,6 @@ def test_a_body_that_is_no_request_is_refused(body):
         decode_request(body)
 
 
-# Law 1: what this wire can say is read back as it was said. What it cannot is left out here, and told in
-# docs/dialects/ollama.md: the place of a picture among texts, texts given apart, where a text is from.
-
-TEXTS = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=8)
-WORDS = st.text("abcxyz_09", min_size=1, max_size=6)
-OBJECTS = st.dictionaries(WORDS, st.none() | st.booleans() | st.integers(-9, 9) | TEXTS, max_size=3)
-PICTURES = st.just(FilePart("image/png", PNG))
-THOUGHTS = st.builds(ReasoningPart, TEXTS, meta=st.just({"ollama": {"thinking": True}}))
-
-
-@st.composite
-def turns(draw, index):
-    said = (TextPart(draw(TEXTS)), *draw(st.lists(PICTURES, max_size=2)))
-    calls = tuple(
-        ToolCall(f"c{index}_{place}", draw(WORDS), json.dumps(draw(OBJECTS), separators=(",", ":"), ensure_ascii=False))
-        for place in range(draw(st.integers(0, 2)))
-    )
-    answer = (*draw(st.lists(THOUGHTS, max_size=1)), TextPart(draw(TEXTS)), *calls)
-    results = tuple(
-        ToolResult(call.id, call.name, tuple(draw(st.lists(st.builds(TextPart, TEXTS), max_size=1)))) for call in calls
-    )
-    told = [Message("user", said), Message("assistant", answer)]
-    return [*told, Message("tool", results)] if results else told
-
-
-@st.composite
-def requests(draw):
-    def maybe(strategy):
-        return draw(st.none() | strategy)
-
-    messages = [Message("system", (TextPart(draw(TEXTS)),))] if draw(st.booleans()) else []
-    for index in range(draw(st.integers(1, 3))):
-        messages += draw(turns(index))
-    schema = st.fixed_dictionaries({"type": st.just("object")}, optional={"title": TEXTS})
-    return GenerateRequest(
-        model=draw(WORDS),
-        messages=normalise(messages),
-        tools=tuple(draw(st.lists(st.builds(Tool, WORDS, st.none() | TEXTS, schema), max_size=2))),
-        output=maybe(st.just(Output()) | st.builds(Output, schema)),
-        max_tokens=maybe(st.integers(1, 9999)),
-        temperature=maybe(st.sampled_from([0, 0.5, 1])),
-        top_p=maybe(st.floats(0, 1)),
-        top_k=maybe(st.integers(1, 99)),
-        seed=maybe(st.integers(-(2**63), 2**63 - 1)),
-        stop=tuple(draw(st.lists(TEXTS, max_size=2))),
-        presence_penalty=maybe(st.floats(-2, 2)),
-        frequency_penalty=maybe(st.floats(-2, 2)),
-        logprobs=maybe(st.integers(0, 20)),
-        options={"ollama": {"keep_alive": draw(TEXTS)}} if draw(st.booleans()) else {},
-    )
-
-
-@settings(max_examples=80, deadline=None)
-@given(requests(), st.booleans())
-def test_what_this_wire_can_say_is_read_back_as_it_was_said(request, stream):
-    wire = encode_request(request, PLAIN, stream=stream)
-    assert wire.adjustments == ()
-    read, streamed = decode_request(wire.body)
-    assert streamed is stream
-    assert read == request
-
-
-# Law 10: a body that was decoded and encoded again is the same JSON.
-
-CALLS = st.lists(
-    st.sampled_from([CALL, {"id": "c", "type": "function", **CALL}, {"function": {"name": "g", "index": 1}}]),
-    max_size=2,
-)
-OPTIONAL = {
-    "content": TEXTS | st.just("") | st.none(),
-    "thinking": TEXTS | st.just("") | st.none(),
-    "images": st.none() | st.lists(st.sampled_from([PICTURE, "AA=="]), max_size=2),
-    "tool_calls": CALLS | st.none(),
-    "tool_name": WORDS | st.none(),
-    "tool_call_id": WORDS | st.none(),
-    "odd": OBJECTS,
-}
-MEMBERS = {
-    "stream": st.none() | st.booleans(),
-    "format": st.sampled_from([None, "", "json", {}, {"type": "object", "odd": 1}]),
-    "think": st.sampled_from([None, True, False, "low", "max"]),
-    "options": st.none()
-    | st.dictionaries(
-        st.sampled_from(["num_predict", "top_k", "num_ctx", "seed", "odd"]), st.none() | st.integers(-2, 9), max_size=3
-    )
-    | st.just({"stop": []})
-    | st.just({"stop": ["a"], "temperature": 0.5}),
-    "keep_alive": st.sampled_from([None, 0, -1, "5m"]),
-    "logprobs": st.none() | st.booleans(),
-    "top_logprobs": st.sampled_from([None, 0, 2]),
-    "num_ctx": st.integers(1, 9),
-    "tools": st.none()
-    | st.lists(
-        st.sampled_from(
-            [
-                {"type": "function", "function": {"name": "f", "description": None}},
-                {"function": {"name": "g", "parameters": {"type": "object"}, "strict": True, "odd": 1}, "odd": 2},
-                {"type": "web_search", "x": None},
-            ]
-        ),
-        max_size=2,
-    ),
-    "odd": OBJECTS,
-}
-
-
-@st.composite
-def bodies(draw):
-    told = []
-    for _ in range(draw(st.integers(0, 4))):
-        members = draw(st.sets(st.sampled_from(list(OPTIONAL)), max_size=3))
-        roles = ["system", "user", "USER", "assistant", "assistant", "tool", "tool", "control"]
-        told.append({"role": draw(st.sampled_from(roles)), **{name: draw(OPTIONAL[name]) for name in sorted(members)}})
-    members = draw(st.sets(st.sampled_from(list(MEMBERS)), max_size=5))
-    return {"model": "m", "messages": told, **{name: draw(MEMBERS[name]) for name in sorted(members)}}
-
-
-@settings(max_examples=200, deadline=None)
-@given(bodies())
-def test_any_body_comes_back_as_it_was(body):
-    request, stream = decode_request(json.dumps(body).encode())
-    assert normalise(request.messages) == request.messages
-    stored = msgspec.json.decode(msgspec.json.encode(request), type=GenerateRequest)
-    assert canonical(encode_request(stored, PLAIN, stream=stream).body) == canonical(json.dumps(body))
-
-
-@settings(max_examples=100, deadline=None)
-@given(bodies())
-def test_a_change_wins_and_nothing_else_is_touched(body):
-    request, stream = decode_request(json.dumps(body).encode())
-    changed = structs.replace(request, messages=(system("added"), *request.messages), temperature=0.25)
-    told = json.loads(encode_request(changed, PLAIN, stream=stream).body)
-    assert told["options"]["temperature"] == 0.25
-    assert told["messages"][0] == {"role": "system", "content": "added"}
-    assert {name: value for name, value in told.items() if name not in ("messages", "options", "stream")} == {
-        name: value for name, value in body.items() if name not in ("messages", "options", "stream")
-    }
-
-
 def _recorded():
     for exchange in recordings("ollama.chat"):
         body = exchange.request.get("body")
@@ -393,23 +240,10 @@ def _recorded():
 
 
 @pytest.mark.recordings
-def test_every_recorded_request_comes_back_as_it_was():
-    seen = 0
-    for name, body in _recorded():
-        request, stream = decode_request(json.dumps(body).encode())
-        assert stream is (body.get("stream") is not False), name
-        assert normalise(request.messages) == request.messages, name
-        wire = encode_request(request, PLAIN, stream=stream)
-        assert canonical(wire.body) == canonical(json.dumps(body)), name
-        assert wire.adjustments == (), name
-        seen += 1
-    assert seen >= 10
-
-
-@pytest.mark.recordings
 def test_every_recorded_conversation_keeps_its_words():
     for name, body in _recorded():
         request, _ = decode_request(json.dumps(body).encode())
+        assert normalise(request.messages) == request.messages, name
         told = json.dumps(msgspec.to_builtins(request.messages, enc_hook=repr), ensure_ascii=False)
         for message in body["messages"]:
             words = [message.get("content"), message.get("thinking"), message.get("tool_name")]
