@@ -173,6 +173,14 @@ def test_two_messages_of_one_role_stay_two():
     assert changed["messages"] == [{"role": "system", "content": "s"}, *body["messages"]]
 
 
+def test_a_setting_beside_the_messages_says_nothing_and_goes_back_as_it_came():
+    body = {"model": "m", "messages": [HI], "temperature": 0.5, "options": {"temperature": 1}, "stream": True}
+    assert decode(**body).temperature == 1
+    assert again(body) == body
+    changed = again(body, lambda request: structs.replace(request, temperature=0.25))
+    assert changed["options"] == {"temperature": 0.25}
+
+
 def test_a_request_without_messages_loads_the_model():
     body = {"model": "m", "keep_alive": -1}
     request, stream = decode_request(json.dumps(body).encode())

@@ -121,7 +121,9 @@ def decode_body(theirs: JSONObject) -> tuple[GenerateRequest, bool]:
     understood, options = decode_settings(theirs, facts, spelled)
     stream = theirs.get("stream") is None or read_flag(theirs["stream"], "stream")
     known |= understood
-    options = {**{name: value for name, value in theirs.items() if name not in known}, **options}
+    # What would count in `options` only and stands elsewhere says nothing: it goes back with the residue.
+    others = {name: value for name, value in theirs.items() if name not in known and name not in RUNNER_OPTIONS}
+    options = {**others, **options}
     plain = Residue(DIALECT, spelled=tuple(spelled)) if spelled else None
     request = GenerateRequest(**facts, options={DIALECT: options} if options else {}, residue=plain)
     try:
