@@ -22,6 +22,7 @@ from polyvox.testing.faults import Fault, ServerFault, Unauthorized
 from polyvox.testing.server import Received
 from polyvox.types.generate import Finish, GenerateRequest, GenerateResponse
 from polyvox.types.parts import ToolCall
+from tests.loopback import LoopbackServer, respond
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,6 +32,11 @@ BLOCK = re.compile(
 )
 # What is said where a type is asked for.
 CITY = json.dumps({"name": "Lisbon", "country": "Portugal", "inhabitants": 545_796})
+
+# A list of models, for who asks which there are.
+MODELS = json.dumps(
+    {"data": [{"id": "maker/model", "context_length": 131_072, "supported_parameters": ["tools"]}]}
+).encode()
 
 
 def blocks(page: Path, language: str, needs: str | None = None) -> list[str]:
@@ -61,7 +67,10 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FaultS
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url("openai"))
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-example")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.base_url("anthropic"))
-        yield server
+        with LoopbackServer(respond(200, MODELS, {"Content-Type": "application/json"})) as listing:
+            monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-example")
+            monkeypatch.setenv("OPENROUTER_BASE_URL", listing.url)
+            yield server
 
 
 @pages_with("python")
@@ -85,6 +94,15 @@ def test_the_readme_shows_the_wire_at_work(provider: FaultServer) -> None:
     assert {True, False} == {bool(body.get("stream")) for body in bodies}
     items = [item for body in bodies for item in body.get("input", body.get("messages", ()))]
     assert any(item.get("type") == "function_call_output" or item.get("role") == "tool" for item in items)
+
+
+def test_the_page_on_models_shows_those_that_a_provider_lists(
+    provider: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (text,) = blocks(ROOT / "docs" / "models.md", "python")
+    exec(compile(text, "models.md", "exec"), {"__name__": "__example__"})
+
+    assert capsys.readouterr().out == "openrouter/maker/model 131072 None ()\n"
 
 
 @pytest.mark.local_model
