@@ -11,6 +11,7 @@ from polyvox import (
     Client,
     Event,
     GenerateResponse,
+    ListedModel,
     Message,
     Model,
     PriceBound,
@@ -53,6 +54,10 @@ def sync() -> None:
         assert_type(client.estimate_tokens("openai/gpt-5.5", "hello", tools=[sync]), int)
         assert_type(client.estimate_cost("openai/gpt-5.5", "hello", max_tokens=10), PriceBound | None)
 
+        listed = client.list_models("openai", capability=["tools", "vision"], timeout=10)
+        assert_type(listed, tuple[ListedModel, ...])
+        assert_type(listed[0].context_tokens, int | None)
+
         model = client.model("openai/gpt-5.5", max_tokens=100)
         assert_type(model.estimate_tokens("hello"), int)
         assert_type(model.estimate_cost("hello", n=2), PriceBound | None)
@@ -73,11 +78,14 @@ async def asynchronous() -> None:
             assert_type(event, Event)
         assert_type(await stream.drain(), GenerateResponse[City])
 
+        assert_type(await client.list_models("openai"), tuple[ListedModel, ...])
+
 
 def wrong(client: Client) -> None:
     """Each line is an error to both checkers; an ignore that is not needed is an error itself."""
     client.generate("openai/gpt-5.5", "hello", temperatur=0)  # type: ignore[call-overload]
     client.generate("openai/gpt-5.5", "hello", temperature="warm")  # type: ignore[call-overload]
+    client.list_models("openai", timout=3)  # type: ignore[call-arg]
     client.generate("openai/gpt-5.5", 3)  # type: ignore[call-overload]
     client.stream("openai/gpt-5.5")  # type: ignore[call-overload]
     Client(timeout="long")  # type: ignore[arg-type]
