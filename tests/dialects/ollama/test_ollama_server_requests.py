@@ -155,6 +155,15 @@ def test_made_ids_are_the_same_at_each_reading_and_are_never_sent():
     assert "made_" not in json.dumps(again({**body, "odd": 1}, lambda request: structs.replace(request, seed=1)))
 
 
+def test_a_picture_in_a_result_stays_in_it():
+    body = {"model": "m", "messages": [{"role": "tool", "content": "x", "images": [PICTURE]}], "stream": False}
+    request, stream = decode_request(json.dumps(body).encode())
+    ((_, picture),) = [message.content[0].content for message in request.messages]
+    assert (picture.media_type, picture.data) == ("image/png", PNG)
+    changed = encode_request(structs.replace(request, residue=None), PLAIN, stream=stream)
+    assert json.loads(changed.body) == body and changed.adjustments == ()
+
+
 def test_a_result_of_no_call_stays_where_it_is():
     (told,) = messages_of({"role": "tool", "content": "x", "tool_name": "f"})
     assert told.role == "tool" and told.content[0].name == "f"

@@ -1,7 +1,7 @@
 """What a part keeps of its wire form: the marks, `meta["ollama"]`; and the ids made for calls that came without.
 
 The rule: a mark is a member of the wire under its own name, so that it goes back as it came and a caller can set any;
-`thinking` marks reasoning that came as such, and `begins_message` is the one mark of our own.
+`thinking` and `images` mark what stood there, and `begins_message` is the one mark of our own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ BEGINS: Final = "begins_message"
 
 THINKING: Final = "thinking"
 """This reasoning stood in a message's `thinking`."""
+
+IMAGES: Final = "images"
+"""This picture stood in the `images` of a result, where ours go into a user message."""
 
 _MADE: Final = "made_"
 

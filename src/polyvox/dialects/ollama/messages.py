@@ -16,7 +16,7 @@ from polyvox.dialects._encoding import arguments_object
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.ollama.calls import decode_call, encode_call
 from polyvox.dialects.ollama.encoding import Encoding
-from polyvox.dialects.ollama.fields import BEGINS, DIALECT, THINKING, as_meta, is_made, make_id, own, with_marks
+from polyvox.dialects.ollama.fields import BEGINS, DIALECT, IMAGES, THINKING, as_meta, is_made, make_id, own, with_marks
 from polyvox.dialects.ollama.files import encode_document, encode_image, encode_source_part, is_image
 from polyvox.dialects.ollama.reader import decode_image
 from polyvox.errors import UnsupportedError
@@ -160,23 +160,26 @@ def _refuse_opaque(part: OpaquePart) -> None:
 
 
 def _encode_result(result: ToolResult, names: dict[str, str], files: list[FilePart], encoding: Encoding) -> JSONObject:
-    """Say a result; the pictures in it are put aside into `files`."""
-    images = [part for part in result.content if isinstance(part, FilePart) and is_image(part)]
+    """Say a result; the pictures in it are put aside into `files`, save those that the wire had in one."""
+    images = [part for part in result.content if isinstance(part, FilePart) and is_image(part) and not _stays(part)]
     files += images
     others = [part for part in result.content if part not in images]
     if images and not others:
         others = [TextPart("(The result is in the next user message.)")]
-    text = _encode_told("tool", others, encoding)["content"]
+    said = _encode_told("tool", others, encoding)
     if result.is_error:
         encoding.note("emulated", "messages", "an error of a tool is sent as text: the wire has no mark for it")
-        text = f"error: {text}"
-    said: JSONObject = {"role": "tool", "content": text}
+        said["content"] = f"error: {said['content']}"
     name = result.name or names.get(result.id, "")
     if name:
         said["tool_name"] = name
     if encoding.quirks.tool_call_ids and result.id and not is_made(result.id):
         said["tool_call_id"] = result.id
     return said
+
+
+def _stays(part: FilePart) -> bool:
+    return bool(own(part.meta).get(IMAGES))
 
 
 def _encode_answered(parts: Sequence[Part], encoding: Encoding) -> list[JSONObject]:
@@ -337,4 +340,8 @@ def _decode_result(message: JSONObject, where: str, waiting: _Waiting) -> ToolRe
     call = waiting.take(call_id, name)
     if call is not None:
         call_id, name = call.id, name or call.name
-    return ToolResult(call_id or make_id(where, name), name, tuple(_decode_content(message, where)))
+    content = tuple(
+        structs.replace(part, meta=with_marks(part.meta, **{IMAGES: True})) if isinstance(part, FilePart) else part
+        for part in _decode_content(message, where)
+    )
+    return ToolResult(call_id or make_id(where, name), name, content)
