@@ -390,3 +390,25 @@ def test_driving_a_step_costs_little() -> None:
     for _ in iterate(many()):
         pass
     assert (time.process_time() - start) / 20_000 < 10e-6
+
+
+def test_of_handles_that_follow_one_none_is_late() -> None:
+    """While the first is being woken, the second is set already: it begins nothing any more."""
+    leader, first, second = Cancel(), Cancel(), Cancel()
+    seen: list[bool] = []
+    first.add(lambda: seen.append(second.is_set))
+    first.follow(leader)
+    end = second.follow(leader)
+    leader.set()
+    assert seen == [True] and first.is_set and second.is_set
+    end()
+    later = Cancel()
+    later.follow(Cancel())()
+    assert not later.is_set
+
+
+def test_a_handle_that_no_longer_follows_is_left_alone() -> None:
+    leader, follower = Cancel(), Cancel()
+    follower.follow(leader)()
+    leader.set()
+    assert not follower.is_set

@@ -221,7 +221,7 @@ class Running:
         self.job = job
         # A handle of our own: closing this stream must not abort the other calls that share the caller's.
         cancel = Cancel()
-        self._release = job.cancel.add(cancel.set) if job.cancel is not None else None
+        self._release = cancel.follow(job.cancel) if job.cancel is not None else None
         self.context = Context(job.io, job.timeout, cancel)
         # Known before the first attempt: the caller's own code runs before it, and may put a key into what it raises.
         self.context.secrets.extend(job.target.auth.secrets)

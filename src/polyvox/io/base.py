@@ -134,17 +134,18 @@ class Cancel:
     Whoever can be woken registers a function with `add`; `set` calls each of them once, in the caller's thread.
     """
 
-    __slots__ = ("_flag", "_lock", "_wakers")
+    __slots__ = ("_flag", "_leader", "_lock", "_wakers")
 
     def __init__(self) -> None:
         self._flag = False
+        self._leader: Cancel | None = None
         self._lock = threading.Lock()
         self._wakers: dict[object, Callable[[], None]] = {}
 
     @property
     def is_set(self) -> bool:
         """Whether the abort was asked for."""
-        return self._flag
+        return self._flag or (self._leader is not None and self._leader._flag)
 
     def set(self) -> None:
         """Abort: shut the sockets down, wake the sleepers, cancel the tasks. A second call does nothing."""
@@ -175,9 +176,23 @@ class Cancel:
         wake()
         return lambda: None
 
+    def follow(self, leader: Cancel) -> Callable[[], None]:
+        """Be set when `leader` is, and return the function that ends that.
+
+        `is_set` and `check` look at the leader itself: of several handles that follow it, none is late.
+        """
+        self._leader = leader
+        remove = leader.add(self.set)
+
+        def end() -> None:
+            self._leader = None
+            remove()
+
+        return end
+
     def check(self) -> None:
         """Raise `Cancelled` if the abort was asked for."""
-        if self._flag:
+        if self._flag or (self._leader is not None and self._leader._flag):
             raise Cancelled("the call was aborted")
 
 
