@@ -352,9 +352,17 @@ def test_search_results_of_the_callers_are_told_as_text():
 # Files
 
 
-@pytest.mark.parametrize("data", [PNG, Url(f"data:image/png;base64,{PICTURE}")])
-def test_pictures_stand_beside_the_text_as_plain_base64(data):
-    wire = encode(user([TextPart("See:"), FilePart("image/png", data)]))
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("image/png", PNG),
+        ("image/*", PNG),
+        ("application/octet-stream", PNG),
+        ("image/png", Url(f"data:image/png;base64,{PICTURE}")),
+    ],
+)
+def test_pictures_stand_beside_the_text_as_plain_base64(kind, data):
+    wire = encode(user([TextPart("See:"), FilePart(kind, data)]))
     assert json.loads(wire.body)["messages"] == [{"role": "user", "content": "See:", "images": [PICTURE]}]
     assert wire.adjustments == ()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from polyvox.dialects._media import decode_data_url, encode_base64, essence, is_data_url
+from polyvox.dialects._media import UNKNOWN, decode_data_url, encode_base64, essence, is_data_url, sniff
 from polyvox.dialects.ollama.encoding import Encoding
 from polyvox.errors import UnsupportedError
 from polyvox.types.parts import FileId, FilePart, SourcePart, Url
@@ -19,8 +19,11 @@ _TEXTS: Final = frozenset(
 
 
 def is_image(part: FilePart) -> bool:
-    """Tell a picture from other files."""
-    return essence(part.media_type).startswith("image/")
+    """Tell a picture from other files; where its type is not said, its first bytes tell."""
+    kind = essence(part.media_type)
+    if kind == UNKNOWN and isinstance(part.data, bytes):
+        kind = sniff(part.data) or kind
+    return kind.startswith("image/")
 
 
 def encode_image(part: FilePart) -> str:
