@@ -36,7 +36,7 @@ PROVIDER = Provider(
     emulate=("forced_tool",),
     advice={
         "ConnectError": "is Ollama running? `ollama serve` starts it; OLLAMA_HOST says where it is",
-        "NotFoundError": "a model is there once it was fetched: `ollama pull {model}`",
+        "NotFoundError": "a model must be fetched first: `ollama pull {model}`; and the base URL goes without /v1",
     },
     links={
         "docs": "https://docs.ollama.com/api/introduction",
