@@ -187,7 +187,8 @@ def test_any_body_comes_back_as_it_was(body):
 def test_a_body_survives_storage_between_reading_and_saying(body):
     request, stream = decode_request(json.dumps(body).encode())
     stored = msgspec.json.decode(msgspec.json.encode(request), type=GenerateRequest)
-    assert canonical(encode_request(stored, PLAIN, stream=stream).body) == canonical(json.dumps(body))
+    # As JSON, not to the letter: our own form writes a temperature of 0 as 0.0.
+    assert json.loads(encode_request(stored, PLAIN, stream=stream).body) == body
 
 
 @settings(max_examples=60, deadline=None)
