@@ -305,6 +305,7 @@ def test_no_name_of_the_package_is_a_modules_too() -> None:
     modules = {module.name for module in pkgutil.iter_modules(polyvox.testing.__path__)}
 
     assert not modules & set(polyvox.testing.__all__)
+    assert set(polyvox.testing.__all__) == {name for names in polyvox.testing._HOMES.values() for name in names}
 
 
 def test_an_answer_is_not_held_back() -> None:

@@ -98,7 +98,52 @@ _HOMES: dict[str, tuple[str, ...]] = {
 }
 _MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_MODULE_OF)  # noqa: PLE0605 - names of strings, from one table
+__all__ = [
+    "BadGzip",
+    "BillingExhausted",
+    "Cassette",
+    "CassetteError",
+    "CloseDelimited",
+    "CutAfter",
+    "DuplicateIndex",
+    "EmptyBody",
+    "EndAfter",
+    "Entry",
+    "ErrorAfterFinish",
+    "Fault",
+    "FaultServer",
+    "GarbageFrames",
+    "HeaderDrip",
+    "HeaderStall",
+    "HtmlErrorPage",
+    "HugeLine",
+    "InvalidJson",
+    "LateUsage",
+    "LongLength",
+    "NoEndMark",
+    "OverloadMidStream",
+    "RateLimited",
+    "Received",
+    "Recorder",
+    "RedirectLoop",
+    "RefuseConnection",
+    "Replayer",
+    "ResetAfter",
+    "ResetOnAccept",
+    "ServerFault",
+    "SlowDrip",
+    "SplitUTF8",
+    "StallAfter",
+    "Together",
+    "TrailingBytes",
+    "Unauthorized",
+    "UnknownEvents",
+    "WrongContentType",
+    "catalogue",
+    "record",
+    "record_replay",
+    "replay",
+]
 
 
 def __getattr__(name: str) -> Any:
