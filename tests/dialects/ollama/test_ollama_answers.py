@@ -9,7 +9,7 @@ from msgspec import structs
 
 from polyvox.dialects.ollama.response import decode_response
 from polyvox.dialects.ollama.stream import StreamDecoder
-from polyvox.errors import DecodeError, InterruptedCallError
+from polyvox.errors import DecodeError, InterruptedCallError, ServerError
 from polyvox.framing.base import Frame
 from polyvox.framing.ndjson import NDJSONFramer
 from polyvox.types.events import PartEnd, PartStart, ReasoningDelta, StreamEnd, StreamStart, TextDelta, UsageUpdate
@@ -191,6 +191,35 @@ def test_a_whole_answer_that_is_not_done_does_not_say_why_it_ended():
 def test_a_stream_without_a_last_line_was_broken_off(lines):
     with pytest.raises(InterruptedCallError, match="broke off"):
         lists_of(*lines)
+
+
+def test_a_line_after_the_last_one_takes_nothing_back():
+    response = streamed(line("Hi"), line(done=True, done_reason="length"), {"done": True, "eval_count": 3})
+    assert (response.finish, response.usage.output_tokens) == (Finish("length", "length"), 3)
+    late = streamed(line(**END), line(message={"tool_calls": [call()]}))
+    assert late.finish == Finish("tool_calls", "stop")
+
+
+def body_of(*lines):
+    return "\n".join(json.dumps(one) for one in lines).encode() + b"\n"
+
+
+def test_a_server_that_streams_whatever_it_is_asked_is_read_as_a_whole():
+    lines = [line("Hi", message={"thinking": "hm"}), line(" you"), {**END, "eval_count": 2}]
+    body = body_of(*lines)
+    response = decode_response(body)
+    assert (response.text, response.reasoning, response.raw) == ("Hi you", "hm", body)
+    assert structs.replace(response, raw=None) == streamed(*lines)
+    assert decode_response(json.dumps(line("Hi", **END), indent=2).encode()).text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("last", "kind"),
+    [(line(), InterruptedCallError), ({"error": "boom"}, ServerError), ({"odd": 1}, DecodeError)],
+)
+def test_a_stream_that_was_not_asked_for_may_fail_as_any_other(last, kind):
+    with pytest.raises(kind):
+        decode_response(body_of(line("Hi"), last))
 
 
 def test_lines_that_are_no_messages_are_passed_over():

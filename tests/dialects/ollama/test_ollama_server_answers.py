@@ -204,6 +204,19 @@ def test_half_a_character_does_not_keep_an_answer_from_being_written():
     assert json.loads(body)["message"]["tool_calls"][0]["function"]["arguments"] == {"x": 1}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [('{"x": NaN}', {"x": None}), ('{"x":"a\ud83d"}', {"x": "a\ufffd"}), (r'{"x":"a\ud83d"}', {"x": "a\ufffd"})],
+)
+def test_arguments_that_no_other_reader_takes_are_mended(arguments, written):
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    body = encode_response(GenerateResponse(content=(ToolCall("c", "f", arguments),), finish=STOP))
+    read = json.loads(body, parse_constant=refuse)
+    assert read["message"]["tool_calls"][0]["function"]["arguments"] == written
+
+
 # Streamed
 
 
@@ -269,6 +282,16 @@ def test_parts_of_reasoning_and_text_are_joined_as_in_a_body():
     streamed, written = read_again(frames), decode_response(encode_response(whole))
     assert streamed == structs.replace(written, raw=None)
     assert streamed.reasoning == "one\n\ntwo"
+
+
+def test_parts_of_thinking_that_interleave_stand_apart():
+    lines, frames = lines_of(
+        [StreamStart(), PartStart(0, ReasoningPart()), PartStart(1, ReasoningPart())],
+        [ReasoningDelta(0, ""), ReasoningDelta(1, "two"), ReasoningDelta(1, "!"), ReasoningDelta(0, "one")],
+        [PartEnd(0), PartEnd(1), StreamEnd(STOP)],
+    )
+    assert [line["message"].get("thinking") for line in lines] == ["two", "!", "\n\none", None]
+    assert read_again(frames).reasoning == "two!\n\none"
 
 
 def test_a_stream_that_breaks_off_has_no_last_line():

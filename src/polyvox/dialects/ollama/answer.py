@@ -112,12 +112,13 @@ def _written(said: JSONObject) -> bytes:
 class StreamEncoder:
     """Events of one answer in, lines of bytes out."""
 
-    __slots__ = ("_calls", "_model", "_parts", "_texts", "_usage")
+    __slots__ = ("_calls", "_model", "_parts", "_texts", "_thoughts", "_usage")
 
     def __init__(self, request: GenerateRequest) -> None:
         self._model = request.model or ""
         self._parts: dict[int, Part] = {}
         self._texts: dict[int, list[Any]] = {}  # of calls and pictures, which are written whole
+        self._thoughts: set[int] = set()  # the parts of thinking that were written
         self._calls = 0
         self._usage = Usage()
 
@@ -128,7 +129,7 @@ class StreamEncoder:
             match event:
                 case TextDelta():
                     self._say(lines, event.logprobs, content=event.text)
-                case ReasoningDelta():
+                case ReasoningDelta() if event.text:
                     self._say_thinking(event.index, event.text, lines)
                 case ToolCallDelta():
                     self._texts[event.index].append(event.arguments)
@@ -169,11 +170,9 @@ class StreamEncoder:
 
     def _say_thinking(self, index: int, text: str, lines: list[bytes]) -> None:
         """Write a piece of thinking; what is another part of it stands apart."""
-        others = [place for place, part in self._parts.items() if isinstance(part, ReasoningPart) and place < index]
-        held = self._texts[index]
-        if others and not held and any(self._texts[place] for place in others):
+        if self._thoughts and index not in self._thoughts:
             text = f"\n\n{text}"
-        held.append(None)
+        self._thoughts.add(index)
         self._say(lines, thinking=text)
 
     def _end_part(self, part: Part | None, event: PartEnd, lines: list[bytes]) -> None:

@@ -65,9 +65,19 @@ def encode_call(call: ToolCall, *, exact: bool, ids: bool = True) -> JSONObject:
     others = marks.pop("function", None)
     arguments, valid = arguments_object(call)
     function: JSONObject = {"name": call.name, "arguments": arguments}
-    if exact and valid and call.kind != "custom" and arguments:
-        function["arguments"] = msgspec.Raw(call.arguments.encode("utf-8", "replace"))
+    if exact and valid and call.kind != "custom" and arguments and (written := _exact(call.arguments)):
+        function["arguments"] = msgspec.Raw(written)
     if isinstance(others, dict):
         function |= others
     said: JSONObject = {"id": call.id} if ids and call.id and not is_made(call.id) else {}
     return {**said, **marks, "function": function}
+
+
+def _exact(arguments: str) -> bytes | None:
+    """Return arguments as they were written; `None` where no other reader would take them (`NaN`, half a character)."""
+    try:
+        written = arguments.encode()
+        msgspec.json.decode(written)
+    except ValueError:
+        return None
+    return written

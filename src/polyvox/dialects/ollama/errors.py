@@ -135,11 +135,10 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         return max(0.0, float(told))
     except ValueError:
-        pass  # a date, then
-    try:
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        except ValueError:
+            return None
 
 
 def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits | None]:

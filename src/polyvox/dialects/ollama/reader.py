@@ -57,7 +57,7 @@ def decode_finish(reason: Any, called: bool) -> Finish:
 class AnswerReader:
     """Lines of one answer in, events out."""
 
-    __slots__ = ("_calls", "_held", "_meta", "begun", "done", "finish", "parts", "text", "thinking")
+    __slots__ = ("_calls", "_held", "_meta", "_reason", "begun", "done", "parts", "text", "thinking")
 
     def __init__(self) -> None:
         self.begun = False
@@ -65,7 +65,7 @@ class AnswerReader:
         self.parts = Parts()
         self.text: int | None = None
         self.thinking: int | None = None
-        self.finish: Finish | None = None
+        self._reason: Any = None
         self._calls = 0
         self._held: list[TokenLogprob] = []  # of what was no text
         self._meta: JSONObject = {}
@@ -143,7 +143,8 @@ class AnswerReader:
 
     def _feed_end(self, held: JSONObject, events: list[Event]) -> None:
         self.done = True
-        self.finish = decode_finish(held.get("done_reason"), self._calls > 0)
+        # A line after the last one, as proxies write it, does not take back what was said.
+        self._reason = held.get("done_reason") or self._reason
         usage = decode_usage(held)
         if usage.raw:
             events.append(UsageUpdate(usage))
@@ -159,7 +160,8 @@ class AnswerReader:
                 events.append(TextDelta(self.text, "", tuple(self._held)))
         metas = {} if self.thinking is None else {self.thinking: _MARKED}
         self.parts.end_all(events, metas)
-        events.append(StreamEnd(self.finish, meta=as_meta(self._meta)))
+        finish = decode_finish(self._reason, self._calls > 0) if self.done else None
+        events.append(StreamEnd(finish, meta=as_meta(self._meta)))
 
 
 # What requests and answers say alike
