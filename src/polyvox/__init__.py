@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     from polyvox.registry.config import EndpointConfig as EndpointConfig
     from polyvox.registry.config import ModelOverride as ModelOverride
     from polyvox.registry.config import ProviderConfig as ProviderConfig
+    from polyvox.registry.known import ConfiguredProvider as ConfiguredProvider
+    from polyvox.registry.known import ProviderCapabilities as ProviderCapabilities
     from polyvox.secrets import Secret as Secret
     from polyvox.types.events import Event as Event
     from polyvox.types.events import FileDelta as FileDelta
@@ -189,6 +191,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "io.base": ("Cancel", "HttpRequest"),
     "registry.config": ("Config", "EndpointConfig", "ModelOverride", "ProviderConfig"),
+    "registry.known": ("ConfiguredProvider", "ProviderCapabilities"),
     "secrets": ("Secret",),
     "types.events": (
         "Event",
@@ -263,6 +266,7 @@ __all__ = [
     "Coalesce",
     "Config",
     "ConfigError",
+    "ConfiguredProvider",
     "ConflictError",
     "ConnectError",
     "ContentPolicyError",
@@ -304,6 +308,7 @@ __all__ = [
     "Price",
     "PriceBound",
     "PromptCache",
+    "ProviderCapabilities",
     "ProviderConfig",
     "ProviderError",
     "QueueEvent",

@@ -108,38 +108,13 @@ def providers(as_json: Annotated[bool, typer.Option("--json", help="Print as JSO
     from polyvox.cli.screen import print_table
 
     with make_client() as client:
-        registry = client.registry
-        found = [describe(registry, name) for name in registry.models.provider_names()]
+        found = [client.provider(name) for name in client.registry.models.provider_names()]
     if as_json:
-        print_json(found)
+        print_json(msgspec.to_builtins(found))
         return
     heads = ("provider", "configured", "key", "address")
-    rows = (
-        (item["name"], "yes" if item["configured"] else "no", item["key"], item["base_url"] or "") for item in found
-    )
+    rows = ((item.name, "yes" if item.configured else "no", item.key, item.base_url or "") for item in found)
     print_table(heads, rows)
-
-
-def describe(registry: Any, name: str) -> dict[str, Any]:
-    """Return what is said of one provider."""
-    from polyvox.secrets import sanitize
-
-    page, given = registry.provider(name)
-    key, where = registry.key(name)
-    if key is not None:
-        told = f"from {registry.config.source or where}" if where == "configuration" else f"from {where}"
-    elif page.key == "none":
-        told = "needs none"
-    else:
-        told = f"{'set' if page.key == 'required' else 'may be set by'} {given.api_key_env or ' or '.join(page.env)}"
-    base_url = given.base_url or page.base_url
-    return {
-        "name": name,
-        "title": page.title,
-        "configured": registry.configured(name),
-        "key": told,
-        "base_url": sanitize(base_url) if base_url else None,
-    }
 
 
 def print_json(value: Any) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from polyvox.calls.estimate import PriceBound
     from polyvox.client.explain import Explanation
+    from polyvox.registry.known import ConfiguredProvider
 
 T = TypeVar("T")
 
@@ -70,6 +71,15 @@ class _Client:
     def registry(self) -> Registry:
         """The providers and models this client knows."""
         return self._engine.registry
+
+    def provider(self, name: str) -> ConfiguredProvider:
+        """Return what this client knows of a provider: its address, whether it has a key, what it offers. No secret.
+
+        Raises `ConfigError` for a name that no provider has.
+        """
+        from polyvox.registry.known import describe_provider
+
+        return describe_provider(self._engine.registry, name)
 
     def explain(
         self, model: str, messages: Messages, *, stream: bool = False, **settings: Unpack[GenerateSettings]

@@ -23,5 +23,5 @@ PROVIDER = Provider(
         },
         "openai_responses": {"full_answers": True, "custom_tools": False, "encrypted_reasoning": "never"},
     },
-    links={"docs": "https://github.com/ggml-org/llama.cpp/tree/master/tools/server"},
+    links={"documentation": "https://github.com/ggml-org/llama.cpp/tree/master/tools/server"},
 )

@@ -22,5 +22,5 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
-    links={"docs": "https://lmstudio.ai/docs/app/api/endpoints/openai"},
+    links={"documentation": "https://lmstudio.ai/docs/app/api/endpoints/openai"},
 )

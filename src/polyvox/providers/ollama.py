@@ -39,7 +39,7 @@ PROVIDER = Provider(
         "NotFoundError": "a model must be fetched first: `ollama pull {model}`; and the base URL goes without /v1",
     },
     links={
-        "docs": "https://docs.ollama.com/api/introduction",
+        "documentation": "https://docs.ollama.com/api/introduction",
         "keys": "https://ollama.com/settings/keys",
         "models": "https://ollama.com/search",
     },

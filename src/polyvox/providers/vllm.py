@@ -22,5 +22,5 @@ PROVIDER = Provider(
             "custom_tools": False,
         }
     },
-    links={"docs": "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"},
+    links={"documentation": "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"},
 )

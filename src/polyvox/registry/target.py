@@ -139,6 +139,10 @@ class Registry:
         has_key = page.key != "required" or self.key(name)[0] is not None or given.auth is not None
         return has_key and self._base_url(page, given) is not None
 
+    def base_url(self, name: str) -> str | None:
+        """Return a provider's address as it would be asked, `None` where the caller must give one."""
+        return self._base_url(*self.provider(name))
+
     def default_model(self) -> str:
         """Return the model to ask where none is named: the configured one, a configured provider's, else local's."""
         if self.config.default_model:
