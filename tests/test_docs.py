@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shlex
@@ -37,6 +38,16 @@ CITY = json.dumps({"name": "Lisbon", "country": "Portugal", "inhabitants": 545_7
 MODELS = json.dumps(
     {"data": [{"id": "maker/model", "context_length": 131_072, "supported_parameters": ["tools"]}]}
 ).encode()
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """What an example changes of the log is undone."""
+    logger = logging.getLogger("polyvox")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 def blocks(page: Path, language: str, needs: str | None = None) -> list[str]:
