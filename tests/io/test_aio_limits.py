@@ -52,7 +52,7 @@ async def expect_timeout(io: AsyncIO, request: HttpRequest, timeout: Timeout, ph
     with pytest.raises(CallTimeoutError, match=rf"Timeout\({phase}=") as caught:
         await read_all(io, request, Context(io, timeout))
     assert caught.value.phase == phase
-    assert seconds <= time.monotonic() - start < seconds + 0.5
+    assert seconds <= time.monotonic() - start < seconds + 3
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
