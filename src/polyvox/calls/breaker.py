@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import aclosing
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
@@ -160,7 +159,8 @@ def guarded(inner: Call, breaker: CircuitBreaker, *, provider: str | None = None
         verdict: Verdict | None = "neither"
         change: CircuitState | None = None
         try:
-            async with aclosing(inner(context, request)) as lists:
+            lists = inner(context, request)
+            try:
                 async for events in lists:
                     if verdict is not None and not is_startup(events):
                         verdict = None
@@ -168,6 +168,8 @@ def guarded(inner: Call, breaker: CircuitBreaker, *, provider: str | None = None
                         if change is not None:
                             await _tell(context, breaker, change, None)
                     yield events
+            finally:
+                await lists.aclose()
         except PolyvoxError as error:
             said = _verdict(error, context, began)
             if said != "neither" and (said == "ill" or verdict is not None):

@@ -11,7 +11,6 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from typing import Any, Final, Literal, TypeAlias
 
 from polyvox import errors
@@ -114,10 +113,13 @@ class Budget:
             self._reserved += units or 0
         return Reservation(self, units or 0)
 
-    def _settle(self, reserved: int, cost: int) -> None:
+    def _settle(self, reservation: Reservation, cost: int) -> None:
         with self._guard:
+            if not reservation._open:
+                return
+            reservation._open = False
             self._roll()
-            self._reserved -= reserved
+            self._reserved -= reservation._units
             self._spent += cost
 
     def _name(self) -> str:
@@ -141,6 +143,8 @@ class Budget:
         return (int(self._clock() // _SECONDS[self._per]),)
 
     def _roll(self) -> None:
+        if self._per is None:
+            return
         period = self._now()
         # A clock that is set back opens no new period.
         if period > self._period:
@@ -162,11 +166,11 @@ class Budget:
 class Reservation:
     """Money set aside for one call, until `settle` says what it cost."""
 
-    __slots__ = ("_budget", "_guard", "_open", "_units")
+    __slots__ = ("_budget", "_open", "_units")
 
     def __init__(self, budget: Budget, units: int) -> None:
-        self._budget, self._units = budget, units
-        self._guard = threading.Lock()
+        self._budget = budget
+        self._units = units
         self._open = True
 
     @property
@@ -181,10 +185,7 @@ class Reservation:
 
     def settle(self, cost: float) -> None:
         """Replace the reservation by what the call cost. Only the first call counts."""
-        with self._guard:
-            first, self._open = self._open, False
-        if first:
-            self._budget._settle(self._units, _units(cost))
+        self._budget._settle(self, _units(cost))
 
 
 def _units(amount: float) -> int:
@@ -225,12 +226,15 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
         reservation = budget.reserve(None if most is None else most.amount)
         meter = _Meter(context, most)
         try:
-            async with aclosing(inner(context, request)) as lists:
+            lists = inner(context, request)
+            try:
                 async for events in lists:
                     if meter.take(events) and reservation.is_open:
                         # Before the end is handed on: its reader may ask for nothing after it.
                         reservation.settle(meter.cost())
                     yield events
+            finally:
+                await lists.aclose()
         except PolyvoxError as error:
             reservation.settle(meter.cost(error))
             raise
@@ -258,24 +262,34 @@ class _Meter:
 
     def take(self, events: list[Event]) -> bool:
         """Take note of events; true where the answer has ended."""
-        for event in events:
-            if type(event) is UsageUpdate:
-                self._usage = event.usage
-            elif type(event) is StreamStart:
-                # Another answer: what an attempt before it used is no part of its usage.
-                self._usage = None
         end = events[-1] if events else None
         if type(end) is StreamEnd:
             self._ended = True
-            self._usage = end.usage or self._usage
             self._answer = end.response
-        if not self._begun:
-            self._begun = any(type(event) is not RawFrame for event in events)
+            if end.response is not None:
+                # The whole answer is there, and says what it used.
+                self._begun = True
+                return True
+        for event in events:
+            kind = type(event)
+            if kind is UsageUpdate:
+                self._usage = event.usage  # type: ignore[union-attr]
+            elif kind is StreamStart:
+                # Another answer: what an attempt before it used is no part of its usage.
+                self._usage = None
+            if not self._begun and kind is not RawFrame:
+                self._begun = True
+        if type(end) is StreamEnd:
+            self._usage = end.usage or self._usage
         return self._ended
 
     def cost(self, error: PolyvoxError | None = None) -> float:
         """Return US dollars. `error` is what the call failed with."""
         attempts = self._context.attempts[self._first :]
+        if self._ended and len(attempts) == 1:
+            # One request, and its answer: nothing beside it is to be paid.
+            known = self._known()
+            return self._amount if known is None else known
         worked = [attempt.error not in _UNBILLED for attempt in attempts]
         if worked and isinstance(error, CallTimeoutError) and error.phase == "connect":
             worked[-1] = False

@@ -98,12 +98,17 @@ def estimate_tokens(
     """Return about how many input tokens these messages and tools are for the model of that row."""
     count = _counter(model_row)
     tokens = REPLY_TOKENS
+    # Plain loops: with a budget this runs before every call.
     for message in messages:
-        tokens += MESSAGE_TOKENS + sum(_part_tokens(part, count) for part in message.content)
+        tokens += MESSAGE_TOKENS
+        for part in message.content:
+            tokens += count(part.text) if type(part) is TextPart else _part_tokens(part, count)
     tools = tuple(tools)
     if tools and _vocabulary(model_row) is None:
         tokens += TOOLSET_TOKENS
-    return tokens + sum(_tool_tokens(tool, count) for tool in tools)
+    for tool in tools:
+        tokens += _tool_tokens(tool, count)
+    return tokens
 
 
 def estimate_request(request: GenerateRequest, model_row: ModelConfig | None = None) -> int:
@@ -141,35 +146,42 @@ def bound_among(
     request to request is worked out once. Not `exact`, all texts are counted by the rule of thumb, with its wider
     margin: a vocabulary takes longer to count a long text than all else of a call.
     """
-    known: dict[str | None, list[tuple[float | None, float | None]]] = {}
+    known: dict[str | None, list[tuple[ModelConfig, float, float]] | None] = {}
 
     def bound(request: GenerateRequest) -> PriceBound | None:
         tariff = request.service_tier
-        rates = known.get(tariff)
-        if rates is None:
-            rates = known[tariff] = [_rates_for(row, tariff) for row in rows]
+        if tariff not in known:
+            known[tariff] = _priced(rows, tariff)
+        priced = known[tariff]
+        if not priced:
+            return None
         counted: dict[str | None, int] = {}
-        dearest: PriceBound | None = None
-        for row, (input_rate, output_rate) in zip(rows, rates, strict=True):
-            if row is None or input_rate is None or output_rate is None:
-                return None
+        dearest: float | None = None
+        dearest_input = 0.0
+        for row, input_rate, output_rate in priced:
             longest = request.max_tokens or row.output_tokens or row.context_tokens
             if longest is None and output_rate:
                 return None
             input_amount = _most_input(request, row, counted, exact) * input_rate / _MILLION
             amount = input_amount + (longest or 0) * (request.n or 1) * output_rate / _MILLION
-            if dearest is None or amount > dearest.amount:
-                dearest = PriceBound(amount, input_amount)
-        return dearest
+            if dearest is None or amount > dearest:
+                dearest, dearest_input = amount, input_amount
+        return None if dearest is None else PriceBound(dearest, dearest_input)
 
     return bound
 
 
-def _rates_for(row: ModelConfig | None, tariff: str | None) -> tuple[float | None, float | None]:
-    price = row.price if row is not None else None
-    if price is None:
-        return None, None
-    return _dearest(price, "input", tariff), _dearest(price, "output", tariff)
+def _priced(rows: Sequence[ModelConfig | None], tariff: str | None) -> list[tuple[ModelConfig, float, float]] | None:
+    """Return the rows with their dearest rates, of input and of output; `None` where one of them has none."""
+    found: list[tuple[ModelConfig, float, float]] = []
+    for row in rows:
+        if row is None or row.price is None:
+            return None
+        input_rate, output_rate = _dearest(row.price, "input", tariff), _dearest(row.price, "output", tariff)
+        if input_rate is None or output_rate is None:
+            return None
+        found.append((row, input_rate, output_rate))
+    return found
 
 
 def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | None, int], exact: bool) -> int:
@@ -267,7 +279,7 @@ def _rough_count(text: str) -> int:
     """
     if text.isascii():
         others = len(text.encode().translate(None, _MARK_BYTES))
-        return math.ceil(others / 4 + (len(text) - others) / 2)
+        return -(-(2 * len(text) - others) // 4)  # others / 4 + marks / 2, rounded up
     marks = len(_MARKS.findall(text))
     wide, beyond, latin = len(_WIDE.findall(text)), len(_BEYOND.findall(text)), len(_LATIN.findall(text))
     other = len(text) - marks - wide - beyond - latin

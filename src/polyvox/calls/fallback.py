@@ -8,7 +8,6 @@ needs (its wire, its key, its own retries) is below this layer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from typing import Any
 
 from msgspec import Struct
@@ -80,14 +79,19 @@ def fallback(routes: Sequence[tuple[str, Call]], policy: Fallback) -> Call:
             begun = False
             failure: PolyvoxError | None = None
             try:
-                async with aclosing(inner(context, request)) as lists:
+                lists = inner(context, request)
+                try:
                     async for events in lists:
                         if not begun:
-                            held += events
-                            if is_startup(events) or (not is_last and _is_unwanted(policy, context, held)):
+                            if is_startup(events) or (not is_last and _is_unwanted(policy, context, held, events)):
+                                held += events
                                 continue
-                            begun, events = True, held
+                            begun = True
+                            if held:
+                                events = [*held, *events]
                         yield events
+                finally:
+                    await lists.aclose()
             except PolyvoxError as error:
                 if begun or is_last or not _leads_on(policy, context, error):
                     failure = error
@@ -114,13 +118,12 @@ def _leads_on(policy: Fallback, context: Context, error: PolyvoxError) -> bool:
     return in_time and isinstance(error, policy.on)
 
 
-def _is_unwanted(policy: Fallback, context: Context, events: list[Event]) -> bool:
-    """Whether these events are a whole answer, and the caller says it is not good."""
-    end = events[-1]
-    if policy.accept is None or type(end) is not StreamEnd:
+def _is_unwanted(policy: Fallback, context: Context, held: list[Event], events: list[Event]) -> bool:
+    """Whether these events, with those held back before them, are a whole answer, and the caller says it is not good."""
+    if policy.accept is None or type(events[-1]) is not StreamEnd:
         return False
     folding = Fold()
-    folding.feed(events)
+    folding.feed([*held, *events])
     return not policy.accept(context.stamp(context, folding.response))
 
 

@@ -10,7 +10,6 @@ limit of the caller's own is the caller's word, and ends the call unless the cal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import aclosing
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -100,14 +99,19 @@ def retry(inner: Call, policy: Retry) -> Call:
             held: list[Event] = []
             begun = False
             try:
-                async with aclosing(inner(context, request)) as lists:
+                lists = inner(context, request)
+                try:
                     async for events in lists:
                         if not begun:
-                            held += events
                             if is_startup(events):
+                                held += events
                                 continue
-                            begun, events = True, held
+                            begun = True
+                            if held:
+                                events = [*held, *events]
                         yield events
+                finally:
+                    await lists.aclose()
             except PolyvoxError as error:
                 seconds = None if begun else seconds_before_retry(policy, context, error, attempt)
                 failure = error
