@@ -113,7 +113,7 @@ def test_an_error_says_what_the_service_said():
     oauth = decode_error(400, {}, b'{"error": "invalid_grant", "error_description": "Token has expired"}')
     assert (oauth.message, oauth.code) == ("Token has expired", "invalid_grant")
     page = decode_error(502, {}, b"<html><title>502</title>")
-    assert page.message == "the server answered 502 with a web page"
+    assert page.message == "the server answered with a web page: 502"
 
 
 @pytest.mark.parametrize(

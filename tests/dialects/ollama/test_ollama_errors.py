@@ -76,7 +76,7 @@ def test_what_the_machine_cannot_hold_is_not_tried_again(text):
     [
         (b"", "the provider answered 500 without saying why"),
         (b"404 page not found", "404 page not found"),
-        (b"<html><body>Bad gateway</body></html>", "the server answered 500 with a web page"),
+        (b"<html><body>Bad gateway</body></html>", "the server answered with a web page: Bad gateway"),
         (b"{}", "the provider reported an error without saying why"),
         (b'{"error": {"message": "a proxy says so", "code": "odd"}}', "a proxy says so"),
         (b'{"error": ["a", 1]}', '["a",1]'),

@@ -6,12 +6,11 @@ only where neither says more. https://docs.anthropic.com/en/api/errors
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from polyvox.dialects._failures import kind_of_status, read_date, shown, shown_body, wait_of
 from polyvox.dialects._reading import JSONObject
 from polyvox.errors import (
     AuthenticationError,
@@ -37,8 +36,6 @@ from polyvox.errors import (
 )
 from polyvox.framing import json
 from polyvox.types.usage import RateLimits
-
-_LONGEST: Final = 2_000
 
 _CODES: Final[dict[str, type[ProviderError]]] = {
     "enforced_spend_limit_reached": BillingError,
@@ -66,19 +63,6 @@ _TYPES: Final[dict[str, type[ProviderError]]] = {
     "overloaded_error": OverloadedError,
 }
 
-_STATUSES: Final[dict[int, type[ProviderError]]] = {
-    401: AuthenticationError,
-    402: BillingError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: ServerError,
-    409: ConflictError,
-    413: TooLargeError,
-    429: RateLimitError,
-    503: OverloadedError,
-    529: OverloadedError,
-}
-
 # What `invalid_request_error` covers besides a bad request, by the words of its message (lower case).
 _WORDS: Final[tuple[tuple[str, type[ProviderError]], ...]] = (
     ("prompt is too long", ContextLengthError),
@@ -102,12 +86,9 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     if isinstance(held, dict):
         error = error_of(held, status=status)
     else:
-        text = body[:_LONGEST].decode("utf-8", "replace").strip()
-        if text[:1] == "<":
-            text = f"the server answered {status} with a web page"
-        kind = _classify(status, "", "", text)
-        error = kind(text or f"the provider answered {status} without saying why", status=status)
-    error.retry_after = _retry_after(lowered)
+        text = shown_body(status, body)
+        error = _classify(status, "", "", text)(text, status=status)
+    error.retry_after = wait_of(lowered)
     error.request_id = lowered.get("request-id") or error.request_id
     should = lowered.get("x-should-retry")
     # "false" stands on plain bad requests too; what our own classes never retry, a "true" does not make safe.
@@ -128,7 +109,7 @@ def error_of(held: JSONObject, *, status: int | None) -> ProviderError:
     message = message if isinstance(message, str) else json.encode(message).decode()
     request_id = held.get("request_id")
     return _classify(status, code, kind, message)(
-        message[:_LONGEST] or "the provider reported an error without saying why",
+        shown(message),
         status=status,
         code=code or (kind if kind != "error" else "") or None,
         request_id=request_id if isinstance(request_id, str) else None,
@@ -150,27 +131,7 @@ def _classify(status: int | None, code: str, kind: str, message: str) -> type[Pr
         return known
     if status is None:
         return ServerError
-    return _STATUSES.get(status) or (ServerError if status >= 500 else BadRequestError)
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait: `retry-after-ms`, else `retry-after` in seconds or as an HTTP date."""
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) / unit)
-        except KeyError:
-            continue
-        except ValueError:
-            at = _http_date(headers[name])
-            return None if at is None else max(0.0, at - time.time())
-    return None
-
-
-def _http_date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
-        return None
+    return kind_of_status(status)
 
 
 def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits | None]:
@@ -178,7 +139,7 @@ def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits |
 
     Resets are instants (RFC 3339): they become seconds by the answer's own `date`.
     """
-    now = _http_date(headers.get("date"))
+    now = read_date(headers.get("date"))
     facts: dict[str, Any] = {}
     for what in ("requests", "tokens"):
         for name in (what, f"input-{what}") if what == "tokens" else (what,):

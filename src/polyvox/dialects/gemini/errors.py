@@ -8,11 +8,10 @@ message alone. https://ai.google.dev/gemini-api/docs/troubleshooting, https://go
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from polyvox.dialects._failures import STATUSES, kind_of_status, shown, shown_body, wait_of
 from polyvox.dialects._reading import JSONObject
 from polyvox.errors import (
     AuthenticationError,
@@ -40,7 +39,6 @@ from polyvox.errors import (
 from polyvox.framing import json
 from polyvox.types.usage import RateLimits
 
-_LONGEST: Final = 2_000
 _TYPE: Final = "type.googleapis.com/google.rpc."
 
 _REASONS: Final[dict[str, type[ProviderError]]] = {
@@ -72,19 +70,6 @@ _STATES: Final[dict[str, type[ProviderError]]] = {
     "DATA_LOSS": ServerError,
     "UNAVAILABLE": OverloadedError,
     "DEADLINE_EXCEEDED": ServerError,
-}
-
-_STATUSES: Final[dict[int, type[ProviderError]]] = {
-    401: AuthenticationError,
-    402: BillingError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: ServerError,
-    409: ConflictError,
-    413: TooLargeError,
-    429: RateLimitError,
-    499: ServerError,
-    503: OverloadedError,
 }
 
 # What one status covers besides its own meaning, by the words of the message (lower case), for those that may mean it.
@@ -127,13 +112,9 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     if isinstance(held, dict):
         error = error_of(held, status=status)
     else:
-        text = body[:_LONGEST].decode("utf-8", "replace").strip()
-        if text[:1] == "<":
-            text = f"the server answered {status} with a web page"
-        error = _classify(status, "", "", text)(
-            text or f"the provider answered {status} without saying why", status=status
-        )
-    waits = _retry_after(lowered)
+        text = shown_body(status, body)
+        error = _classify(status, "", "", text)(text, status=status)
+    waits = wait_of(lowered)
     error.retry_after = error.retry_after if waits is None else waits
     return error
 
@@ -153,7 +134,7 @@ def error_of(held: JSONObject, *, status: int | None) -> ProviderError:
     message = next((one for one in words if isinstance(one, str) and one), "")
     kind = _classify(status or number, reason, state, message)
     error = kind(
-        message[:_LONGEST] or "the provider reported an error without saying why",
+        shown(message),
         status=status,
         code=reason or state or (inner if isinstance(inner, str) else None) or None,
         request_id=next((one["requestId"] for one in details if isinstance(one.get("requestId"), str)), None),
@@ -168,10 +149,10 @@ def _classify(status: int | None, reason: str, state: str, message: str) -> type
     if reason in _REASONS:
         return _REASONS[reason]
     if status in (402, 413):
-        return _STATUSES[status]
+        return STATUSES[status]
     known = _STATES.get(state)
     if known is None:
-        known = _STATUSES.get(status or 500) or (BadRequestError if status and status < 500 else ServerError)
+        known = kind_of_status(status or 500)
     words = message.lower()
     return next((found for kind, said, found in _WORDS if kind is known and said in words), known)
 
@@ -209,20 +190,6 @@ def _amount(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return 0.0
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that the header tells: a number, or an HTTP date."""
-    text = headers.get("retry-after")
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        try:
-            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-        except ValueError:
-            return None
 
 
 def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits | None]:

@@ -7,11 +7,10 @@ the words alone. https://docs.ollama.com/api/errors
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Final
 
+from polyvox.dialects._failures import kind_of_status, shown, shown_body, wait_of
 from polyvox.dialects._reading import JSONObject
 from polyvox.errors import (
     AuthenticationError,
@@ -37,22 +36,6 @@ from polyvox.errors import (
 )
 from polyvox.framing import json
 from polyvox.types.usage import RateLimits
-
-_LONGEST: Final = 2_000
-
-_STATUSES: Final[dict[int, type[ProviderError]]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: BillingError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: ServerError,
-    409: ConflictError,
-    413: TooLargeError,
-    429: RateLimitError,
-    503: OverloadedError,
-    529: OverloadedError,
-}
 
 # What a bad request or a failure is, by the words of its text (lower case).
 _TOO_LONG: Final = ("context length", "context window", "prompt is too long", "prompt too long", "exceeds context")
@@ -84,12 +67,9 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     if isinstance(held, dict):
         error = error_of(held, status=status)
     else:
-        text = body[:_LONGEST].decode("utf-8", "replace").strip()
-        if text[:1] == "<":
-            text = f"the server answered {status} with a web page"
-        text = text or f"the provider answered {status} without saying why"
+        text = shown_body(status, body)
         error = _classify(status, "", text)(text, status=status)
-    error.retry_after = _retry_after(lowered)
+    error.retry_after = wait_of(lowered)
     error.request_id = lowered.get("x-request-id")
     return error
 
@@ -104,9 +84,7 @@ def error_of(held: JSONObject, *, status: int | None) -> ProviderError:
     code = facts.get("code")
     code = code if isinstance(code, str) else ""
     kind = _classify(status, code, message)
-    error = kind(
-        message[:_LONGEST] or "the provider reported an error without saying why", status=status, code=code or None
-    )
+    error = kind(shown(message), status=status, code=code or None)
     if isinstance(error, ServerError) and any(words in message.lower() for words in _HOPELESS):
         error.retryable = False
     return error
@@ -121,24 +99,10 @@ def _classify(status: int | None, code: str, message: str) -> type[ProviderError
     if status is None:
         known = next((kind for said, kind in _WORDS if said in words), ServerError)
     else:
-        known = _STATUSES.get(status) or (ServerError if status >= 500 else BadRequestError)
+        known = kind_of_status(status)
     if known is RateLimitError and any(said in words for said in _MONEY):
         return BillingError
     return known
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait, told in seconds or as an HTTP date; `None` where that is not said."""
-    told = headers.get("retry-after")
-    if told is None:
-        return None
-    try:
-        return max(0.0, float(told))
-    except ValueError:
-        try:
-            return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
-        except ValueError:
-            return None
 
 
 def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits | None]:

@@ -8,11 +8,10 @@ OpenAI endpoint and others, as recorded. https://platform.openai.com/docs/guides
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
+from polyvox.dialects._failures import STATUSES, kind_of_status, read_number, shown, shown_body, wait_of
 from polyvox.errors import (
     AuthenticationError,
     BadRequestError,
@@ -33,10 +32,7 @@ from polyvox.errors import (
     TransportError,
 )
 from polyvox.framing import json
-from polyvox.secrets import sanitize
 from polyvox.types.usage import RateLimits
-
-_LONGEST: Final = 2_000
 
 _CODES: Final[dict[str, type[ProviderError]]] = {
     **dict.fromkeys(
@@ -109,22 +105,6 @@ _CODES: Final[dict[str, type[ProviderError]]] = {
     **dict.fromkeys(("conflict", "conflict_error"), ConflictError),
 }
 
-_STATUSES: Final[dict[int, type[ProviderError]]] = {
-    401: AuthenticationError,
-    402: BillingError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    408: ServerError,
-    409: ConflictError,
-    410: NotFoundError,
-    413: TooLargeError,
-    429: RateLimitError,
-    498: OverloadedError,
-    499: ServerError,
-    503: OverloadedError,
-    529: OverloadedError,
-}
-
 # The words of those who give no code. Looked at only where neither code nor status says more.
 _WORDS: Final[tuple[tuple[re.Pattern[str], type[ProviderError]], ...]] = (
     (
@@ -175,13 +155,11 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     except DecodeError:
         held = None
     if held is None:
-        text = "" if body.strip() == b"null" else _readable(body)
-        error = _classify(status, set(), text)(
-            text or f"the provider answered {status} without saying why", status=status
-        )
+        text = shown_body(status, body)
+        error = _classify(status, set(), text)(text, status=status)
     else:
         error = error_of(held, status=status)
-    wait = _retry_after(lowered)
+    wait = wait_of(lowered)
     if wait is not None:
         error.retry_after = wait
     should = lowered.get("x-should-retry")
@@ -191,16 +169,6 @@ def decode_error(status: int, headers: Mapping[str, str], body: bytes) -> Polyvo
     return error
 
 
-def _readable(body: bytes) -> str:
-    """Return the text of a body that is no JSON; of a page, its title."""
-    text = body[: 10 * _LONGEST].decode("utf-8", "replace").strip()
-    if text[:1] == "<":
-        title = re.search(r"(?is)<title[^>]*>(.*?)</title>", text)
-        words = re.sub(r"(?s)<[^>]*>", " ", title.group(1) if title else text)
-        text = f"the server answered with a web page: {' '.join(words.split())[:200]}"
-    return sanitize(text)[:_LONGEST]
-
-
 def error_of(held: Any, *, status: int | None) -> ProviderError:
     """Return the error that a JSON value is. `status` is `None` for one that came under status 200."""
     if isinstance(held, list) and held:
@@ -208,7 +176,7 @@ def error_of(held: Any, *, status: int | None) -> ProviderError:
     outer: dict[str, Any] = held if isinstance(held, dict) else {"error": held}
     inner = outer.get("error")
     facts: dict[str, Any] = inner if isinstance(inner, dict) else outer
-    message = _message(outer, facts).encode("utf-8", "replace").decode()  # a lone surrogate could not be shown
+    message = _message(outer, facts)
     metadata = facts.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
         message = f"{message}: {metadata['raw']}"  # OpenRouter: what the service behind it said
@@ -216,9 +184,7 @@ def error_of(held: Any, *, status: int | None) -> ProviderError:
     if status is None:
         status = next((int(word) for word in words if word.isdigit() and 400 <= int(word) < 600), None)
     kind = _classify(status, words, message)
-    error = kind(
-        sanitize(message)[:_LONGEST] or "the provider reported an error without saying why", status=status, code=code
-    )
+    error = kind(shown(message), status=status, code=code)
     if words & _WORTH_ANOTHER_TRY:
         error.retryable = True
     _read_details(error, facts, message)
@@ -276,12 +242,12 @@ def _classify(status: int | None, words: set[str], message: str) -> type[Provide
             if pattern.search(message) and not (kind is AuthenticationError and status in (429, 500)):
                 return kind
     if status in (401, 402, 404, 409, 413):
-        return _STATUSES[status]
+        return STATUSES[status]
     if exact:
         return exact[0]
     if status is None:
         return BadRequestError if words & _CALLERS_FAULT else ServerError
-    return _STATUSES.get(status) or (ServerError if status >= 500 else BadRequestError)
+    return kind_of_status(status)
 
 
 def _read_details(error: ProviderError, facts: dict[str, Any], message: str) -> None:
@@ -299,36 +265,13 @@ def _read_details(error: ProviderError, facts: dict[str, Any], message: str) -> 
                 error.retryable = False
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait: `retry-after-ms`, else `retry-after` in seconds or as an HTTP date."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return max(0.0, milliseconds / 1000)
-    said = headers.get("retry-after")
-    seconds = _number(said)
-    if seconds is not None or said is None:
-        return None if seconds is None else max(0.0, seconds)
-    try:
-        return max(0.0, parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return number if number is not None and number == number and abs(number) != float("inf") else None
-
-
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|h|m|s|d)")
 _UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
 def parse_duration(text: str) -> float | None:
     """Return the seconds of a Go-style duration (`1s`, `6m0s`, `20ms`, `2m59.56s`) or of a bare number."""
-    bare = _number(text)
+    bare = read_number(text)
     if bare is not None:
         return bare
     pieces = _DURATION.findall(text)
@@ -346,7 +289,7 @@ def decode_headers(headers: Mapping[str, str]) -> tuple[str | None, RateLimits |
     if not any(name.startswith("x-ratelimit-") for name in headers):
         return request_id, None
     counts = {
-        f"{place}_{what}": _number(headers.get(f"x-ratelimit-{place}-{what}"))
+        f"{place}_{what}": read_number(headers.get(f"x-ratelimit-{place}-{what}"))
         for place in ("limit", "remaining")
         for what in ("requests", "tokens")
     }
