@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from polyvox.dialects._reading import JSONObject
+from polyvox.dialects._residue import foreign_residue, restore
 from polyvox.dialects.base import Fate
 from polyvox.errors import DecodeError, UnsupportedError
 from polyvox.framing import json
@@ -25,6 +26,9 @@ class Knobs(Protocol):
 
     @property
     def on_unsupported(self) -> Literal["drop", "error"]: ...
+
+    @property
+    def extra_body(self) -> dict[str, Any]: ...
 
 
 Q = TypeVar("Q", bound=Knobs)
@@ -71,6 +75,16 @@ class RequestEncoding(Generic[Q]):
             raise UnsupportedError(f"{setting} is {why}: leave it out")
         self.note("dropped", setting, why)
         return False
+
+    def complete(self, body: JSONObject, residue: Residue | None) -> JSONObject:
+        """Return the body with what its own wire said otherwise, and the quirks' further members where it has none."""
+        if residue is not None:
+            if residue.dialect == self.dialect:
+                body = restore(body, residue)
+            for adjustment in foreign_residue(residue, self.dialect):
+                self.note(adjustment.kind, adjustment.setting, adjustment.detail)
+        extra = self.quirks.extra_body
+        return {**extra, **body} if extra else body
 
 
 def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import structs
 
 from polyvox.dialects._reading import JSONObject, read_flag, read_list, read_object, read_text, refuse, take
-from polyvox.dialects._residue import difference, foreign_residue, restore
+from polyvox.dialects._residue import difference
 from polyvox.dialects.anthropic.encoding import Encoding
 from polyvox.dialects.anthropic.fields import DIALECT
 from polyvox.dialects.anthropic.messages import decode_messages, decode_system, encode_messages
@@ -102,13 +102,7 @@ def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -
             _add_options(body, block)
         else:
             encoding.note("dropped", f"options.{name}", "the Anthropic wire does not bear this name")
-    if request.residue is not None:
-        if request.residue.dialect == DIALECT:
-            body = restore(body, request.residue)
-        for adjustment in foreign_residue(request.residue, DIALECT):
-            encoding.note(adjustment.kind, adjustment.setting, adjustment.detail)
-    extra = encoding.quirks.extra_body
-    return {**extra, **body} if extra else body
+    return encoding.complete(body, request.residue)
 
 
 def _add_options(body: JSONObject, block: JSONObject) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 from msgspec import UNSET, structs
 
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, refuse, take
-from polyvox.dialects._residue import difference, foreign_residue, restore
+from polyvox.dialects._residue import difference
 from polyvox.dialects.base import Needed, WireRequest
 from polyvox.dialects.gemini.encoding import Encoding
 from polyvox.dialects.gemini.fields import DIALECT
@@ -124,13 +124,7 @@ def encode_body(request: GenerateRequest, encoding: Encoding) -> JSONObject:
         _leave_to_cache(body, encoding)
     if encoding.spelled:
         body = encode_spelling(body, encoding.spelled)
-    if request.residue is not None:
-        if request.residue.dialect == DIALECT:
-            body = restore(body, request.residue)
-        for adjustment in foreign_residue(request.residue, DIALECT):
-            encoding.note(adjustment.kind, adjustment.setting, adjustment.detail)
-    extra = encoding.quirks.extra_body
-    return {**extra, **body} if extra else body
+    return encoding.complete(body, request.residue)
 
 
 def _add_options(body: JSONObject, block: JSONObject) -> None:

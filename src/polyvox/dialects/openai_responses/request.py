@@ -14,7 +14,7 @@ from msgspec import structs
 
 from polyvox.dialects._fates import fit_fates
 from polyvox.dialects._reading import JSONObject, read_flag, read_object, read_text
-from polyvox.dialects._residue import difference, foreign_residue, restore
+from polyvox.dialects._residue import difference
 from polyvox.dialects.base import Needed, WireRequest
 from polyvox.dialects.openai_responses.encoding import Encoding
 from polyvox.dialects.openai_responses.fields import DIALECT
@@ -89,13 +89,7 @@ def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -
         else:
             encoding.note("dropped", f"options.{name}", "the Responses wire does not bear this name")
     ask_for_encrypted(encoding, body)
-    if request.residue is not None:
-        if request.residue.dialect == DIALECT:
-            body = restore(body, request.residue)
-        for adjustment in foreign_residue(request.residue, DIALECT):
-            encoding.note(adjustment.kind, adjustment.setting, adjustment.detail)
-    extra = encoding.quirks.extra_body
-    return {**extra, **body} if extra else body
+    return encoding.complete(body, request.residue)
 
 
 def _add_options(body: JSONObject, block: JSONObject) -> None:

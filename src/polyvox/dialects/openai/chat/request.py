@@ -21,7 +21,7 @@ from polyvox.dialects._reading import (
     refuse,
     take,
 )
-from polyvox.dialects._residue import difference, foreign_residue, restore
+from polyvox.dialects._residue import difference
 from polyvox.dialects.base import Needed, WireRequest
 from polyvox.dialects.openai.chat.encoding import Encoding
 from polyvox.dialects.openai.chat.fields import DIALECT
@@ -103,12 +103,7 @@ def encode_body(request: GenerateRequest, encoding: Encoding, *, stream: bool) -
             body |= block
         else:
             encoding.note("dropped", f"options.{name}", "the OpenAI chat wire does not bear this name")
-    if request.residue is not None:
-        if request.residue.dialect == DIALECT:
-            body = restore(body, request.residue)
-        for adjustment in foreign_residue(request.residue, DIALECT):
-            encoding.note(adjustment.kind, adjustment.setting, adjustment.detail)
-    return {**encoding.quirks.extra_body, **body} if encoding.quirks.extra_body else body
+    return encoding.complete(body, request.residue)
 
 
 def decode_request(body: bytes) -> tuple[GenerateRequest, bool]:
