@@ -525,7 +525,7 @@ def test_tasks_cancelled_at_any_moment_leave_nothing_reserved() -> None:
 
     asyncio.run(main())
     assert limiter.running == limiter.waiting == 0 and inner.open == 0
-    assert limiter._requests.queued == limiter._tokens.queued == limiter._tokens._unseen == 0
+    assert limiter._requests.queued == limiter._tokens.queued == limiter._tokens.unseen == 0
 
 
 def test_what_hooks_raise_leaves_nothing_reserved() -> None:

@@ -1,11 +1,12 @@
 """What is left of a limit: an allowance that is taken from, and fills up again evenly.
 
-The rule: arithmetic only; no lock, no clock, no waiting. `calls.limits` has those.
+The rules: arithmetic only; no lock, no clock, no waiting: `calls.limits` has those. What every call needs is one plain
+loop over its `Needs`, since a call to a function for each of them costs more than the sums do.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 _MINUTE: Final = 60.0
 # Enough is there when no more than this is missing: sums of fractions do not add up to the last bit.
@@ -26,17 +27,21 @@ class Bucket:
     def fill(self, now: float) -> None:
         """Bring the level up to date. Time that went back (another clock) fills nothing."""
         if now > self.at:
-            self.level = min(self.capacity, self.level + (now - self.at) * self.rate)
+            level = self.level + (now - self.at) * self.rate
+            self.level = level if level < self.capacity else self.capacity
             self.at = now
 
-    def seconds(self, amount: float) -> float:
+    def seconds(self, amount: float, now: float) -> float:
         """Return how long until `amount` is there; a full bucket is enough for what it could never hold."""
-        missing = min(amount, self.capacity) - self.level
+        self.fill(now)
+        missing = (amount if amount < self.capacity else self.capacity) - self.level
         return missing / self.rate if missing > _SLACK else 0.0
 
-    def add(self, amount: float) -> None:
-        """Put back (or, below 0, take)."""
-        self.level = min(self.capacity, self.level + amount)
+    def settle(self, reserved: float, used: float, now: float) -> None:
+        """Put back what was reserved and not used, or take what was used beyond it."""
+        self.fill(now)
+        level = self.level + reserved - used
+        self.level = level if level < self.capacity else self.capacity
 
 
 class Counter:
@@ -45,7 +50,7 @@ class Counter:
     `unit` is what is counted; `setting` names the caller's own limit, `None` is the provider's.
     """
 
-    __slots__ = ("_unseen", "bucket", "queued", "setting", "unit")
+    __slots__ = ("bucket", "queued", "setting", "unit", "unseen")
 
     def __init__(self, unit: str, setting: str | None = None, per_minute: float | None = None) -> None:
         self.unit = unit
@@ -53,16 +58,8 @@ class Counter:
         self.bucket = None if per_minute is None else Bucket(per_minute, per_minute / _MINUTE, per_minute, 0.0)
         self.queued = 0.0
         """Wanted by those who wait."""
-        self._unseen = 0.0
+        self.unseen = 0.0
         """Reserved by requests whose answer has not begun: the provider's figures may not hold them yet."""
-
-    def seconds(self, amount: float, now: float) -> float:
-        """Return how long until `amount` may be taken."""
-        bucket = self.bucket
-        if bucket is None:
-            return 0.0
-        bucket.fill(now)
-        return bucket.seconds(amount)
 
     def queue_seconds(self, amount: float, now: float) -> float:
         """Return how long one who comes now must wait at least, behind all who wait already."""
@@ -71,24 +68,6 @@ class Counter:
             return 0.0
         bucket.fill(now)
         return max(0.0, self.queued + min(amount, bucket.capacity) - bucket.level) / bucket.rate
-
-    def take(self, amount: float) -> None:
-        """Reserve."""
-        self._unseen += amount
-        if self.bucket is not None:
-            self.bucket.level -= amount
-
-    def see(self, amount: float) -> None:
-        """The answer to a request that reserved so much has begun: the provider's figures hold it from here on."""
-        self._unseen -= amount
-
-    def settle(self, reserved: float, used: float, now: float, *, seen: bool) -> None:
-        """Correct a reservation. What the provider has seen stands in its own figures, rightly or not."""
-        if not seen:
-            self._unseen -= reserved
-        if self.bucket is not None and (self.setting is not None or not seen):
-            self.bucket.fill(now)
-            self.bucket.add(reserved - used)
 
     def hear(self, limit: int | None, remaining: int | None, reset: float | None, now: float) -> None:
         """Take in what the head of an answer says: so much is left, and all of it again in `reset` seconds.
@@ -101,7 +80,7 @@ class Counter:
         capacity = float(max(limit or 0, remaining, 1))
         used = capacity - remaining
         rate = used / reset if used and reset else capacity / _MINUTE
-        self.bucket = Bucket(capacity, rate, remaining - self._unseen, now)
+        self.bucket = Bucket(capacity, rate, remaining - self.unseen, now)
 
     def words(self) -> tuple[str, str]:
         """Return what to raise, and the words for this limit and what is left of it."""
@@ -112,3 +91,41 @@ class Counter:
             return "the limit at the provider", f"the provider's own limit of {self.unit} ({left}{queue})"
         setting = f"RateLimit({self.setting}={bucket.capacity:g})"
         return setting, f"the limit of {bucket.capacity:g} {self.unit} a minute ({left}{queue})"
+
+
+Needs: TypeAlias = tuple[tuple[Counter, float], ...]
+"""What a request takes of each limit."""
+
+
+def seconds_for(needs: Needs, now: float) -> float:
+    """Return how long until all of it may be taken."""
+    seconds = 0.0
+    for counter, amount in needs:
+        if counter.bucket is not None:
+            wait = counter.bucket.seconds(amount, now)
+            if wait > seconds:
+                seconds = wait
+    return seconds
+
+
+def take(needs: Needs) -> None:
+    """Reserve."""
+    for counter, amount in needs:
+        counter.unseen += amount
+        if counter.bucket is not None:
+            counter.bucket.level -= amount
+
+
+def see(needs: Needs) -> None:
+    """The answer to a request has begun: the provider's figures hold what it reserved from here on."""
+    for counter, amount in needs:
+        counter.unseen -= amount
+
+
+def settle(needs: Needs, requests: float, tokens: float, now: float, *, seen: bool) -> None:
+    """Correct a reservation. What the provider has seen stands in its own figures, rightly or not."""
+    for counter, reserved in needs:
+        if not seen:
+            counter.unseen -= reserved
+        if counter.bucket is not None and (counter.setting is not None or not seen):
+            counter.bucket.settle(reserved, requests if counter.unit == "requests" else tokens, now)

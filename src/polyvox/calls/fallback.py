@@ -87,8 +87,7 @@ def fallback(routes: Sequence[tuple[str, Call]], policy: Fallback) -> Call:
                                 held += events
                                 continue
                             begun = True
-                            if held:
-                                events = [*held, *events]
+                            events = held + events if held else events
                         yield events
                 finally:
                     await lists.aclose()
@@ -119,7 +118,7 @@ def _leads_on(policy: Fallback, context: Context, error: PolyvoxError) -> bool:
 
 
 def _is_unwanted(policy: Fallback, context: Context, held: list[Event], events: list[Event]) -> bool:
-    """Whether these events, with those held back before them, are a whole answer, and the caller says it is not good."""
+    """Whether these events, behind those held back, end a whole answer that the caller says is not good."""
     if policy.accept is None or type(events[-1]) is not StreamEnd:
         return False
     folding = Fold()

@@ -14,11 +14,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import aclosing
 from math import inf
 from typing import Final, TypeAlias
 
-from polyvox.calls.allowance import Counter
+from polyvox.calls.allowance import Counter, Needs, seconds_for, see, settle, take
 from polyvox.calls.facts import LimitFact
 from polyvox.calls.generate import Call, Events
 from polyvox.errors import CallTimeoutError, LimitError, ProviderError, RateLimitError
@@ -26,7 +25,6 @@ from polyvox.io.base import Context, Signal
 from polyvox.io.waiting import wait_within
 from polyvox.types.events import Event, StreamEnd, UsageUpdate
 from polyvox.types.generate import GenerateRequest
-from polyvox.types.messages import Message
 from polyvox.types.parts import Part, ReasoningPart, TextPart, ToolCall, ToolResult
 from polyvox.types.policies import RateLimit as RateLimit
 from polyvox.types.usage import RateLimits, Usage
@@ -37,16 +35,13 @@ Estimate: TypeAlias = Callable[[GenerateRequest], int]
 WAIT_CODE: Final = "rate_limit_wait"
 """The `code` of a `LimitError` for a wait that the call's time does not allow."""
 
-_Needs: TypeAlias = tuple[tuple[Counter, float], ...]
-"""What a request takes of each limit."""
-
 
 class _Turn:
     """A call that waits."""
 
     __slots__ = ("needs", "signal")
 
-    def __init__(self, needs: _Needs, signal: Signal) -> None:
+    def __init__(self, needs: Needs, signal: Signal) -> None:
         self.needs = needs
         self.signal = signal
 
@@ -84,10 +79,15 @@ class Limiter:
         Raises `LimitError` at once where the wait would pass the call's deadline (its `retry_after` is the wait), and
         at the deadline where all places stayed taken; `Cancelled` where the call is aborted meanwhile.
         """
-        context.check()
+        context.cancel.check()
         now = context.io.now()
+        if context.until is not None and now >= context.until:
+            raise context.timed_out()
         with self._lock:
-            needs = self._needs(tokens, scope)
+            told = self._told.get(scope)
+            if told is None:
+                told = self._told[scope] = (Counter("requests"), Counter("tokens"))
+            needs: Needs = ((self._requests, 1), (self._tokens, tokens), (told[0], 1), (told[1], tokens))
             if not self._waiting and self._seconds(needs, now) == 0.0:
                 return self._take(needs)
             seconds = max(counter.queue_seconds(amount, now) for counter, amount in needs)
@@ -107,12 +107,6 @@ class Limiter:
         if context.notify is not None:
             await self._tell(context, reservation, LimitFact(context.io.now() - now, reason))
         return reservation
-
-    def _needs(self, tokens: int, scope: str) -> _Needs:
-        told = self._told.get(scope)
-        if told is None:
-            told = self._told[scope] = (Counter("requests"), Counter("tokens"))
-        return (self._requests, 1), (self._tokens, tokens), (told[0], 1), (told[1], tokens)
 
     async def _tell(self, context: Context, reservation: Reservation, fact: LimitFact) -> None:
         try:
@@ -141,19 +135,15 @@ class Limiter:
             except CallTimeoutError:
                 raise self._too_late(turn.needs, began, context.io.now()) from None
 
-    def _seconds(self, needs: _Needs, now: float) -> float:
+    def _seconds(self, needs: Needs, now: float) -> float:
         """Return how long the first in the queue must wait: infinite while all places are taken."""
         if self.limit.concurrency is not None and self._running >= self.limit.concurrency:
             return inf
-        seconds = max(0.0, self._held_until - now)
-        for counter, amount in needs:
-            if counter.bucket is not None:
-                seconds = max(seconds, counter.seconds(amount, now))
-        return seconds
+        seconds = seconds_for(needs, now)
+        return max(seconds, self._held_until - now) if self._held_until > now else seconds
 
-    def _take(self, needs: _Needs) -> Reservation:
-        for counter, amount in needs:
-            counter.take(amount)
+    def _take(self, needs: Needs) -> Reservation:
+        take(needs)
         self._running += 1
         return Reservation(self, needs)
 
@@ -167,7 +157,7 @@ class Limiter:
         if self._waiting:
             self._waiting[0].signal.set()
 
-    def _refuse_late(self, context: Context, now: float, seconds: float, needs: _Needs) -> None:
+    def _refuse_late(self, context: Context, now: float, seconds: float, needs: Needs) -> None:
         if context.deadline is None or now + seconds <= context.deadline:
             return
         setting, limit = self._reason(needs, now)
@@ -179,7 +169,7 @@ class Limiter:
             retry_after=seconds,
         )
 
-    def _too_late(self, needs: _Needs, began: float, now: float) -> LimitError:
+    def _too_late(self, needs: Needs, began: float, now: float) -> LimitError:
         with self._lock:
             setting, limit = self._reason(needs, now)
         return LimitError(
@@ -188,7 +178,7 @@ class Limiter:
             code=WAIT_CODE,
         )
 
-    def _reason(self, needs: _Needs, now: float) -> tuple[str, str]:
+    def _reason(self, needs: Needs, now: float) -> tuple[str, str]:
         """Return the setting to raise, and the words for the limit that a wait is mostly for."""
         if self._held_until > now:
             return "the limit at the provider", f"the provider, which asks to wait {self._held_until - now:.3g} s"
@@ -206,8 +196,7 @@ class Limiter:
         with self._lock:
             if not reservation.seen:
                 reservation.seen = True
-                for counter, amount in reservation.needs:
-                    counter.see(amount)
+                see(reservation.needs)
             if said is not None:
                 (_, _, (requests, _), (tokens, _)) = reservation.needs
                 requests.hear(said.limit_requests, said.remaining_requests, said.reset_requests, now)
@@ -224,11 +213,10 @@ class Limiter:
     def settle(self, reservation: Reservation, requests: float, tokens: float, now: float) -> None:
         """End a reservation: so much of it was really used."""
         with self._lock:
-            used = (requests, tokens, requests, tokens)
-            for (counter, reserved), amount in zip(reservation.needs, used, strict=True):
-                counter.settle(reserved, amount, now, seen=reservation.seen)
+            settle(reservation.needs, requests, tokens, now, seen=reservation.seen)
             self._running -= 1
-            self._wake_first()
+            if self._waiting:
+                self._wake_first()
 
 
 class Reservation:
@@ -236,7 +224,7 @@ class Reservation:
 
     __slots__ = ("_limiter", "_open", "needs", "seen")
 
-    def __init__(self, limiter: Limiter, needs: _Needs) -> None:
+    def __init__(self, limiter: Limiter, needs: Needs) -> None:
         self._limiter = limiter
         self._open = True
         self.needs = needs
@@ -261,12 +249,12 @@ class Reservation:
 
 def estimate_tokens(request: GenerateRequest) -> int:
     """Return a rough figure: a token for four characters of text, and the answer's `max_tokens` where said."""
-    characters = sum(_characters(message) for message in request.messages)
+    characters = 0
+    # Plain loops: with limits this runs before every attempt.
+    for message in request.messages:
+        for part in message.content:
+            characters += len(part.text) if type(part) is TextPart else _length(part)
     return characters // 4 + (request.max_tokens or 0) * (request.n or 1)
-
-
-def _characters(message: Message) -> int:
-    return sum(_length(part) for part in message.content)
 
 
 def _length(part: Part) -> int:
@@ -292,12 +280,15 @@ def limited(inner: Call, limiter: Limiter, estimate: Estimate = estimate_tokens,
         context.connected = context.rate_limits = None
         outcome = _Outcome()
         try:
-            async with aclosing(inner(context, request)) as lists:
+            lists = inner(context, request)
+            try:
                 async for events in lists:
                     if not reservation.seen:
-                        reservation.begin(context.rate_limits, io.now())
+                        limiter.begin(reservation, context.rate_limits, io.now())
                     outcome.feed(events)
                     yield events
+            finally:
+                await lists.aclose()
         except ProviderError as error:
             outcome.refused = not outcome.begun
             if isinstance(error, RateLimitError) and error.retry_after:
@@ -322,6 +313,12 @@ class _Outcome:
 
     def feed(self, events: list[Event]) -> None:
         self.begun = True
+        last = events[-1] if events else None
+        if type(last) is StreamEnd and last.response is not None:
+            # The whole answer is there, and says what it used.
+            self._ended = True
+            self._usage = last.usage or last.response.usage
+            return
         for event in events:
             kind = type(event)
             if kind is UsageUpdate:

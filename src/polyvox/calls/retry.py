@@ -107,8 +107,7 @@ def retry(inner: Call, policy: Retry) -> Call:
                                 held += events
                                 continue
                             begun = True
-                            if held:
-                                events = [*held, *events]
+                            events = held + events if held else events
                         yield events
                 finally:
                     await lists.aclose()
