@@ -98,7 +98,7 @@ class Budget:
 
         Raises `LimitError` where the budget has no room for it; its `retry_after` is the rest of the period.
         """
-        units = None if amount is None or math.isnan(amount) else _units(amount)
+        units = None if amount is None or amount != amount else _units(amount)
         with self._guard:
             self._roll()
             taken = self._spent + self._reserved
@@ -190,7 +190,7 @@ class Reservation:
 
 def _units(amount: float) -> int:
     """Return trillionths; a price below 0 or none at all counts as nothing."""
-    return max(0, round(amount * _TRILLION)) if math.isfinite(amount) else 0
+    return round(amount * _TRILLION) if 0 < amount < math.inf else 0
 
 
 def _dollars(units: int) -> str:
@@ -229,7 +229,7 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
             lists = inner(context, request)
             try:
                 async for events in lists:
-                    if meter.take(events) and reservation.is_open:
+                    if meter.take(events) and reservation._open:
                         # Before the end is handed on: its reader may ask for nothing after it.
                         reservation.settle(meter.cost())
                     yield events
@@ -239,7 +239,7 @@ def budgeted(inner: Call, budget: Budget, bound: Bound) -> Call:
             reservation.settle(meter.cost(error))
             raise
         finally:
-            if reservation.is_open:
+            if reservation._open:
                 reservation.settle(meter.cost())
 
     return generate

@@ -103,11 +103,9 @@ def estimate_tokens(
         tokens += MESSAGE_TOKENS
         for part in message.content:
             tokens += count(part.text) if type(part) is TextPart else _part_tokens(part, count)
-    tools = tuple(tools)
-    if tools and _vocabulary(model_row) is None:
-        tokens += TOOLSET_TOKENS
-    for tool in tools:
-        tokens += _tool_tokens(tool, count)
+    tool_tokens = [_tool_tokens(tool, count) for tool in tools] if tools else ()
+    if tool_tokens:
+        tokens += sum(tool_tokens) + (TOOLSET_TOKENS if _vocabulary(model_row) is None else 0)
     return tokens
 
 
@@ -155,14 +153,16 @@ def bound_among(
         priced = known[tariff]
         if not priced:
             return None
-        counted: dict[str | None, int] = {}
+        counted: dict[str | None, int] = {} if exact else {None: _counted(request, None)}
+        plain = None if exact or request.tools else counted[None]
         dearest: float | None = None
         dearest_input = 0.0
         for row, input_rate, output_rate in priced:
             longest = request.max_tokens or row.output_tokens or row.context_tokens
             if longest is None and output_rate:
                 return None
-            input_amount = _most_input(request, row, counted, exact) * input_rate / _MILLION
+            tokens = _most_input(request, row, counted, exact) if plain is None else plain
+            input_amount = tokens * input_rate / _MILLION
             amount = input_amount + (longest or 0) * (request.n or 1) * output_rate / _MILLION
             if dearest is None or amount > dearest:
                 dearest, dearest_input = amount, input_amount
@@ -189,12 +189,17 @@ def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | 
     vocabulary = _vocabulary(row) if exact else None
     tokens = counted.get(vocabulary)
     if tokens is None:
-        is_known = vocabulary is not None and _encoder(vocabulary) is not None
-        estimate = estimate_request(request, row if exact else None)
-        tokens = counted[vocabulary] = math.ceil(estimate * (_EXACT_MARGIN if is_known else _ROUGH_MARGIN))
+        tokens = counted[vocabulary] = _counted(request, row if exact else None)
     if request.tools and any(tool.kind == "hosted" for tool in request.tools):
         return max(tokens, row.context_tokens or 0)
     return tokens
+
+
+def _counted(request: GenerateRequest, row: ModelConfig | None) -> int:
+    """Return the input tokens with a margin, by the vocabulary of that row's model or by the rule of thumb."""
+    vocabulary = None if row is None else _vocabulary(row)
+    is_known = vocabulary is not None and _encoder(vocabulary) is not None
+    return math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_known else _ROUGH_MARGIN))
 
 
 def _dearest(price: Price, side: Side, tariff: str | None) -> float | None:
@@ -287,6 +292,8 @@ def _rough_count(text: str) -> int:
 
 
 def _counter(row: ModelConfig | None) -> Count:
+    if row is None:
+        return _rough_count
     vocabulary = _vocabulary(row)
     encode = None if vocabulary is None else _encoder(vocabulary)
     return _rough_count if encode is None else functools.partial(_exact_count, encode)

@@ -75,6 +75,7 @@ def fallback(routes: Sequence[tuple[str, Call]], policy: Fallback) -> Call:
     async def generate(context: Context, request: GenerateRequest) -> Events:
         for place, (name, inner) in enumerate(routes):
             is_last = place == len(routes) - 1
+            is_judged = policy.accept is not None and not is_last
             held: list[Event] = []
             begun = False
             failure: PolyvoxError | None = None
@@ -83,7 +84,7 @@ def fallback(routes: Sequence[tuple[str, Call]], policy: Fallback) -> Call:
                 try:
                     async for events in lists:
                         if not begun:
-                            if is_startup(events) or (not is_last and _is_unwanted(policy, context, held, events)):
+                            if is_startup(events) or (is_judged and _is_unwanted(policy, context, held, events)):
                                 held += events
                                 continue
                             begun = True

@@ -30,7 +30,7 @@ from polyvox.types.events import Event, RawFrame, StreamEnd, StreamStart
 from polyvox.types.fold import unfold
 from polyvox.types.generate import Adjustment, GenerateRequest, GenerateResponse
 from polyvox.types.normalise import normalise
-from polyvox.types.usage import Attempt, Timing
+from polyvox.types.usage import Attempt, Cost, Timing, Usage
 
 Events: TypeAlias = AsyncGenerator[list[Event], None]
 Call: TypeAlias = Callable[[Context, GenerateRequest], Events]
@@ -165,16 +165,22 @@ def _stamp_events(events: list[Event], target: Target, prepared: Prepared) -> li
 def _stamper(context: Context, target: Target) -> Stamp:
     # Of this answer, whatever the context is used for later.
     request_id, rate_limits = context.request_id, context.rate_limits
+    # An answer is stamped by several layers, and its cost need not be worked out by each.
+    priced: Usage | None = None
+    cost: Cost | None = None
 
     def stamp(context: Context, answer: GenerateResponse[Any]) -> GenerateResponse[Any]:
+        nonlocal priced, cost
         now = context.io.now()
+        if answer.usage is not priced:
+            priced, cost = answer.usage, cost_of(answer.usage, target.row)
         return structs.replace(
             answer,
             provider=target.provider,
             origin=target.name,
             request_id=request_id,
             rate_limits=rate_limits,
-            cost=cost_of(answer.usage, target.row),
+            cost=cost,
             attempts=tuple(context.attempts),
             timing=Timing(
                 connect=None if context.connected is None else context.connected - context.started,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 from msgspec import Struct, structs
@@ -110,16 +109,17 @@ def hooked(inner: Call, callbacks: Callbacks | Sequence[Callbacks], *, raise_err
     plan = _plan(table)
 
     async def generate(context: Context, request: GenerateRequest) -> Events:
-        listener = _Listener(table, plan, context, raise_errors=raise_errors)
         before = context.notify
-        if "on_retry" in table:
-            context.notify = listener.notifying(before)
+        listener = _Listener(plan, context, raise_errors=raise_errors)
+        if plan.is_told_of_turns:
+            context.notify = listener.notify
         failure: BaseException | None = None
         # The list with the end is handed on when the call is over and its last attempt accounted for, so that a reader
         # who stops at `StreamEnd` has left nothing undone. Decoders make it at the body's end: nobody waits for it.
         last: list[Event] = []
         try:
-            async with aclosing(inner(context, request)) as lists:
+            lists = inner(context, request)
+            try:
                 async for events in lists:
                     if last:
                         yield last
@@ -130,6 +130,8 @@ def hooked(inner: Call, callbacks: Callbacks | Sequence[Callbacks], *, raise_err
                     else:
                         yield events
                 await listener.end()
+            finally:
+                await lists.aclose()
             if last:
                 yield last
         except _RaisedError as raised:
@@ -155,46 +157,44 @@ class _RaisedError(Exception):
         self.error = error
 
 
-_ALL: Final = ("on_error", "on_end")
-
-
 class _Listener:
     """What one call's callbacks are told."""
 
     __slots__ = (
+        "_before",
         "_calls",
-        "_content",
         "_context",
         "_fold",
-        "_others",
         "_over",
+        "_plan",
         "_raise_errors",
-        "_reasoning",
         "_refusals",
         "_started",
         "_table",
         "_usage",
+        "_whole",
     )
 
-    def __init__(self, table: _Table, plan: _Plan, context: Context, *, raise_errors: bool) -> None:
-        self._table = table
-        self._others = plan
+    def __init__(self, plan: _Plan, context: Context, *, raise_errors: bool) -> None:
+        self._plan = plan
+        self._table = plan.table
         self._context = context
+        self._before = context.notify
         self._raise_errors = raise_errors
-        self._content = table.get("on_content", ())
-        self._reasoning = table.get("on_reasoning", ())
-        # The answer is put together only for those who are given it.
-        self._fold = Fold() if any(name in table for name in _ALL) else None
-        self._calls: dict[int, tuple[ToolCall, list[str]]] | None = {} if "on_tool_call" in table else None
+        # What is put together of the answer, and the list that is a whole one: for that there is nothing to do.
+        self._fold: Fold | None = None
+        self._whole: list[Event] | None = None
+        self._calls: dict[int, tuple[ToolCall, list[str]]] = {}
         self._refusals: set[int] = set()
         self._usage: Usage | None = None
         self._started = self._over = False
 
     async def take(self, events: list[Event]) -> None:
         """Tell of these events."""
-        if self._fold is not None:
-            self._fold.feed(events)
-        content, reasoning, others = self._content, self._reasoning, self._others
+        plan = self._plan
+        if plan.folds:
+            self._put_together(events)
+        content, reasoning, others = plan.content, plan.reasoning, plan.others
         if not (content or reasoning or others):
             return
         for event in events:
@@ -215,11 +215,22 @@ class _Listener:
             elif (tell := others.get(kind)) is not None:
                 await tell(self, event)
 
+    def _put_together(self, events: list[Event]) -> None:
+        end = events[-1] if events else None
+        whole = type(end) is StreamEnd and end.response is not None and type(events[0]) is StreamStart
+        if whole and self._fold is self._whole is None:
+            self._whole = events
+            return
+        if self._fold is None:
+            self._fold = Fold()
+            self._fold.feed(self._whole or ())
+        self._fold.feed(events)
+
     async def end(self) -> None:
         """Tell of the end."""
         self._over = True
-        if "on_end" in self._table and self._fold is not None:
-            await self._tell("on_end", self._context.stamp(self._context, self._fold.response))
+        if "on_end" in self._table:
+            await self._tell("on_end", self._context.stamp(self._context, self._answer()))
 
     async def fail(self, error: BaseException, *, quiet: bool = False) -> None:
         """Tell of the failure, unless the end was told. `quiet`: what the callbacks raise is reported only."""
@@ -231,12 +242,19 @@ class _Listener:
         if quiet:
             self._raise_errors = False
         told = self._as_told(error)
-        if told.partial is None and self._context.first_event is not None and self._fold is not None:
-            told.partial = self._context.stamp(self._context, self._fold.response)
+        if told.partial is None and self._context.first_event is not None:
+            told.partial = self._context.stamp(self._context, self._answer())
         try:
             await self._tell("on_error", told)
         except _RaisedError as raised:
             raise raised.error from error
+
+    def _answer(self) -> GenerateResponse[Any]:
+        """Return the answer so far."""
+        end = self._whole[-1] if self._whole else None
+        if self._fold is None and type(end) is StreamEnd and end.response is not None:
+            return end.response
+        return GenerateResponse() if self._fold is None else self._fold.response
 
     def _as_told(self, error: BaseException) -> PolyvoxError:
         if isinstance(error, PolyvoxError):
@@ -245,15 +263,11 @@ class _Listener:
             return PolyvoxError(sanitize(f"{type(error).__name__}: {error}", self._context.secrets))
         return Cancelled("the call was left before its end")
 
-    def notifying(self, before: Callable[[str, Any], Awaitable[None]] | None) -> Callable[[str, Any], Awaitable[None]]:
-        """Return the channel by which the layers below tell their facts."""
-
-        async def notify(kind: str, fact: Any) -> None:
-            if before is not None:
-                await before(kind, fact)
-            await self._tell("on_retry", fact)
-
-        return notify
+    async def notify(self, kind: str, fact: Any) -> None:
+        """Take the facts that the layers below tell: the channel of `Context.notify`."""
+        if self._before is not None:
+            await self._before(kind, fact)
+        await self._tell("on_retry", fact)
 
     async def _tell(self, name: str, *facts: Any) -> None:
         for callback in self._table[name]:
@@ -282,17 +296,16 @@ class _Listener:
         if isinstance(part, TextPart):
             # A run has several answers, and their parts the same numbers.
             (self._refusals.add if part.refusal else self._refusals.discard)(event.index)
-        elif isinstance(part, ToolCall) and self._calls is not None:
+        elif isinstance(part, ToolCall) and "on_tool_call" in self._table:
             self._calls[event.index] = (part, [])
         elif isinstance(part, ToolResult) and "on_tool_result" in self._table:
             await self._tell("on_tool_result", part)
 
     async def _arguments(self, event: ToolCallDelta) -> None:
-        if self._calls is not None:
-            self._calls[event.index][1].append(event.arguments)
+        self._calls[event.index][1].append(event.arguments)
 
     async def _part_end(self, event: PartEnd) -> None:
-        call, pieces = (self._calls or {}).pop(event.index, (None, []))
+        call, pieces = self._calls.pop(event.index, (None, []))
         if call is not None:
             arguments = "".join([call.arguments, *pieces])
             await self._tell("on_tool_call", structs.replace(call, arguments=arguments, meta=event.meta or call.meta))
@@ -309,13 +322,26 @@ class _Listener:
 
 _NOTHING: Final = Usage()
 _Table: TypeAlias = dict[str, tuple[Callable[..., Any], ...]]
-_Plan: TypeAlias = dict[type[Any], Callable[[_Listener, Any], Awaitable[None]]]
+
+
+class _Plan(Struct, frozen=True):
+    """Who is told of what: worked out once for all calls.
+
+    `folds`: whether somebody is given the answer, so that it must be put together.
+    """
+
+    table: _Table
+    content: tuple[Callable[..., Any], ...]
+    reasoning: tuple[Callable[..., Any], ...]
+    others: dict[type[Any], Callable[[_Listener, Any], Awaitable[None]]]
+    folds: bool
+    is_told_of_turns: bool
 
 
 def _plan(table: _Table) -> _Plan:
-    """Return what is to be done with events other than text, nothing for those that nobody is told of."""
+    """Return what is to be done with events; among the `others` nothing for those that nobody is told of."""
     wants = table.__contains__
-    plan: _Plan = {}
+    plan: dict[type[Any], Callable[[_Listener, Any], Awaitable[None]]] = {}
     if wants("on_start"):
         plan[StreamStart] = _Listener._start
     if wants("on_content") or wants("on_tool_call") or wants("on_tool_result"):
@@ -327,7 +353,14 @@ def _plan(table: _Table) -> _Plan:
         plan[ToolDone] = _Listener._tool_done
     if wants("on_usage"):
         plan[UsageUpdate] = plan[StreamEnd] = _Listener._used
-    return plan
+    return _Plan(
+        table,
+        table.get("on_content", ()),
+        table.get("on_reasoning", ()),
+        plan,
+        folds=wants("on_error") or wants("on_end"),
+        is_told_of_turns=wants("on_retry"),
+    )
 
 
 def joined(*given: Callbacks | Iterable[Callbacks] | None) -> tuple[Callbacks, ...]:
