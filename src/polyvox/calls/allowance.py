@@ -31,17 +31,10 @@ class Bucket:
             self.level = level if level < self.capacity else self.capacity
             self.at = now
 
-    def seconds(self, amount: float, now: float) -> float:
+    def seconds(self, amount: float) -> float:
         """Return how long until `amount` is there; a full bucket is enough for what it could never hold."""
-        self.fill(now)
         missing = (amount if amount < self.capacity else self.capacity) - self.level
         return missing / self.rate if missing > _SLACK else 0.0
-
-    def settle(self, reserved: float, used: float, now: float) -> None:
-        """Put back what was reserved and not used, or take what was used beyond it."""
-        self.fill(now)
-        level = self.level + reserved - used
-        self.level = level if level < self.capacity else self.capacity
 
 
 class Counter:
@@ -101,10 +94,12 @@ def seconds_for(needs: Needs, now: float) -> float:
     """Return how long until all of it may be taken."""
     seconds = 0.0
     for counter, amount in needs:
-        if counter.bucket is not None:
-            wait = counter.bucket.seconds(amount, now)
-            if wait > seconds:
-                seconds = wait
+        bucket = counter.bucket
+        if bucket is not None:
+            bucket.fill(now)
+            # Mostly there is enough, and nothing to be worked out.
+            if amount > bucket.level:
+                seconds = max(seconds, bucket.seconds(amount))
     return seconds
 
 
@@ -127,5 +122,8 @@ def settle(needs: Needs, requests: float, tokens: float, now: float, *, seen: bo
     for counter, reserved in needs:
         if not seen:
             counter.unseen -= reserved
-        if counter.bucket is not None and (counter.setting is not None or not seen):
-            counter.bucket.settle(reserved, requests if counter.unit == "requests" else tokens, now)
+        bucket = counter.bucket
+        if bucket is not None and (counter.setting is not None or not seen):
+            bucket.fill(now)
+            level = bucket.level + reserved - (requests if counter.unit == "requests" else tokens)
+            bucket.level = level if level < bucket.capacity else bucket.capacity

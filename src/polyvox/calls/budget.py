@@ -100,7 +100,8 @@ class Budget:
         """
         units = None if amount is None or amount != amount else _units(amount)
         with self._guard:
-            self._roll()
+            if self._per is not None:
+                self._roll()
             taken = self._spent + self._reserved
             if units is None and self._on_unknown == "refuse":
                 raise LimitError(
@@ -118,7 +119,8 @@ class Budget:
             if not reservation._open:
                 return
             reservation._open = False
-            self._roll()
+            if self._per is not None:
+                self._roll()
             self._reserved -= reservation._units
             self._spent += cost
 
@@ -143,8 +145,6 @@ class Budget:
         return (int(self._clock() // _SECONDS[self._per]),)
 
     def _roll(self) -> None:
-        if self._per is None:
-            return
         period = self._now()
         # A clock that is set back opens no new period.
         if period > self._period:

@@ -96,7 +96,7 @@ def estimate_tokens(
     messages: Iterable[Message], tools: Iterable[Tool] = (), model_row: ModelConfig | None = None
 ) -> int:
     """Return about how many input tokens these messages and tools are for the model of that row."""
-    count = _counter(model_row)
+    count = _rough_count if model_row is None else _counter(model_row)
     tokens = REPLY_TOKENS
     # Plain loops: with a budget this runs before every call.
     for message in messages:
@@ -153,8 +153,8 @@ def bound_among(
         priced = known[tariff]
         if not priced:
             return None
-        counted: dict[str | None, int] = {} if exact else {None: _counted(request, None)}
-        plain = None if exact or request.tools else counted[None]
+        counted: dict[str | None, int] = {}
+        plain = None if exact or request.tools else _counted(request, None)
         dearest: float | None = None
         dearest_input = 0.0
         for row, input_rate, output_rate in priced:
@@ -197,9 +197,12 @@ def _most_input(request: GenerateRequest, row: ModelConfig, counted: dict[str | 
 
 def _counted(request: GenerateRequest, row: ModelConfig | None) -> int:
     """Return the input tokens with a margin, by the vocabulary of that row's model or by the rule of thumb."""
-    vocabulary = None if row is None else _vocabulary(row)
+    estimate = estimate_request(request, row)
+    if row is None:
+        return math.ceil(estimate * _ROUGH_MARGIN)
+    vocabulary = _vocabulary(row)
     is_known = vocabulary is not None and _encoder(vocabulary) is not None
-    return math.ceil(estimate_request(request, row) * (_EXACT_MARGIN if is_known else _ROUGH_MARGIN))
+    return math.ceil(estimate * (_EXACT_MARGIN if is_known else _ROUGH_MARGIN))
 
 
 def _dearest(price: Price, side: Side, tariff: str | None) -> float | None:
@@ -292,8 +295,6 @@ def _rough_count(text: str) -> int:
 
 
 def _counter(row: ModelConfig | None) -> Count:
-    if row is None:
-        return _rough_count
     vocabulary = _vocabulary(row)
     encode = None if vocabulary is None else _encoder(vocabulary)
     return _rough_count if encode is None else functools.partial(_exact_count, encode)

@@ -166,6 +166,7 @@ def _stamper(context: Context, target: Target) -> Stamp:
     # Of this answer, whatever the context is used for later.
     request_id, rate_limits = context.request_id, context.rate_limits
     # An answer is stamped by several layers, and its cost need not be worked out by each.
+    origin = target.name
     priced: Usage | None = None
     cost: Cost | None = None
 
@@ -177,7 +178,7 @@ def _stamper(context: Context, target: Target) -> Stamp:
         return structs.replace(
             answer,
             provider=target.provider,
-            origin=target.name,
+            origin=origin,
             request_id=request_id,
             rate_limits=rate_limits,
             cost=cost,

@@ -218,7 +218,7 @@ class _Listener:
     def _put_together(self, events: list[Event]) -> None:
         end = events[-1] if events else None
         whole = type(end) is StreamEnd and end.response is not None and type(events[0]) is StreamStart
-        if whole and self._fold is self._whole is None:
+        if whole and self._fold is None and self._whole is None:
             self._whole = events
             return
         if self._fold is None:
