@@ -103,18 +103,29 @@ def seconds_for(needs: Needs, now: float) -> float:
     return seconds
 
 
+def take_at_once(needs: Needs, now: float) -> bool:
+    """Reserve where all of it is there now; false where somebody must wait."""
+    for counter, amount in needs:
+        bucket = counter.bucket
+        if bucket is not None:
+            bucket.fill(now)
+            # More than there is may still be enough: see `Bucket.seconds`.
+            if amount > bucket.level and bucket.seconds(amount):
+                return False
+    for counter, amount in needs:
+        counter.unseen += amount
+        bucket = counter.bucket
+        if bucket is not None:
+            bucket.level -= amount
+    return True
+
+
 def take(needs: Needs) -> None:
     """Reserve."""
     for counter, amount in needs:
         counter.unseen += amount
         if counter.bucket is not None:
             counter.bucket.level -= amount
-
-
-def see(needs: Needs) -> None:
-    """The answer to a request has begun: the provider's figures hold what it reserved from here on."""
-    for counter, amount in needs:
-        counter.unseen -= amount
 
 
 def settle(needs: Needs, requests: float, tokens: float, now: float, *, seen: bool) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final, TypeAlias
 
-from polyvox.calls.allowance import Counter, Needs, seconds_for, see, settle, take
+from polyvox.calls.allowance import Counter, Needs, seconds_for, settle, take, take_at_once
 from polyvox.calls.facts import LimitFact
 from polyvox.calls.generate import Call, Events
 from polyvox.errors import CallTimeoutError, LimitError, ProviderError, RateLimitError
@@ -88,8 +88,10 @@ class Limiter:
             if told is None:
                 told = self._told[scope] = (Counter("requests"), Counter("tokens"))
             needs: Needs = ((self._requests, 1), (self._tokens, tokens), (told[0], 1), (told[1], tokens))
-            if not self._waiting and self._seconds(needs, now) == 0.0:
-                return self._take(needs)
+            is_free = not self._waiting and self._held_until <= now and self._has_place()
+            if is_free and take_at_once(needs, now):
+                self._running += 1
+                return Reservation(self, needs)
             seconds = max(counter.queue_seconds(amount, now) for counter, amount in needs)
             self._refuse_late(context, now, max(seconds, self._held_until - now), needs)
             reason = self._reason(needs, now)[1]
@@ -137,10 +139,14 @@ class Limiter:
 
     def _seconds(self, needs: Needs, now: float) -> float:
         """Return how long the first in the queue must wait: infinite while all places are taken."""
-        if self.limit.concurrency is not None and self._running >= self.limit.concurrency:
+        if not self._has_place():
             return inf
         seconds = seconds_for(needs, now)
         return max(seconds, self._held_until - now) if self._held_until > now else seconds
+
+    def _has_place(self) -> bool:
+        concurrency = self.limit.concurrency
+        return concurrency is None or self._running < concurrency
 
     def _take(self, needs: Needs) -> Reservation:
         take(needs)
@@ -196,7 +202,8 @@ class Limiter:
         with self._lock:
             if not reservation.seen:
                 reservation.seen = True
-                see(reservation.needs)
+                for counter, amount in reservation.needs:
+                    counter.unseen -= amount
             if said is not None:
                 (_, _, (requests, _), (tokens, _)) = reservation.needs
                 requests.hear(said.limit_requests, said.remaining_requests, said.reset_requests, now)
@@ -213,6 +220,9 @@ class Limiter:
     def settle(self, reservation: Reservation, requests: float, tokens: float, now: float) -> None:
         """End a reservation: so much of it was really used."""
         with self._lock:
+            if not reservation._open:
+                return
+            reservation._open = False
             settle(reservation.needs, requests, tokens, now, seen=reservation.seen)
             self._running -= 1
             if self._waiting:
@@ -236,15 +246,11 @@ class Reservation:
 
     def settle(self, tokens: float | None, now: float) -> None:
         """The request was sent and used so many tokens; `None`: nobody said, so that the estimate stands."""
-        if self._open:
-            self._open = False
-            self._limiter.settle(self, 1, self.needs[1][1] if tokens is None else tokens, now)
+        self._limiter.settle(self, 1, self.needs[1][1] if tokens is None else tokens, now)
 
     def give_back(self, now: float) -> None:
         """Nothing was sent."""
-        if self._open:
-            self._open = False
-            self._limiter.settle(self, 0, 0, now)
+        self._limiter.settle(self, 0, 0, now)
 
 
 def estimate_tokens(request: GenerateRequest) -> int:
