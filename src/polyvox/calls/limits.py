@@ -88,7 +88,8 @@ class Limiter:
             if told is None:
                 told = self._told[scope] = (Counter("requests"), Counter("tokens"))
             needs: Needs = ((self._requests, 1), (self._tokens, tokens), (told[0], 1), (told[1], tokens))
-            is_free = not self._waiting and self._held_until <= now and self._has_place()
+            most = self.limit.concurrency
+            is_free = not self._waiting and self._held_until <= now and (most is None or self._running < most)
             if is_free and take_at_once(needs, now):
                 self._running += 1
                 return Reservation(self, needs)
@@ -139,14 +140,10 @@ class Limiter:
 
     def _seconds(self, needs: Needs, now: float) -> float:
         """Return how long the first in the queue must wait: infinite while all places are taken."""
-        if not self._has_place():
+        if self.limit.concurrency is not None and self._running >= self.limit.concurrency:
             return inf
         seconds = seconds_for(needs, now)
         return max(seconds, self._held_until - now) if self._held_until > now else seconds
-
-    def _has_place(self) -> bool:
-        concurrency = self.limit.concurrency
-        return concurrency is None or self._running < concurrency
 
     def _take(self, needs: Needs) -> Reservation:
         take(needs)
@@ -198,7 +195,10 @@ class Limiter:
     # --- what a reservation comes to ------------------------------------------------------------------------------
 
     def begin(self, reservation: Reservation, said: RateLimits | None, now: float) -> None:
-        """The answer has begun: from here on the provider's figures hold this request, and it says them here."""
+        """The answer has begun: from here on the provider's figures hold this request, and it says them here.
+
+        Where it says none, `now` is not looked at.
+        """
         with self._lock:
             if not reservation.seen:
                 reservation.seen = True
@@ -290,7 +290,8 @@ def limited(inner: Call, limiter: Limiter, estimate: Estimate = estimate_tokens,
             try:
                 async for events in lists:
                     if not reservation.seen:
-                        limiter.begin(reservation, context.rate_limits, io.now())
+                        said = context.rate_limits
+                        limiter.begin(reservation, said, 0.0 if said is None else io.now())
                     outcome.feed(events)
                     yield events
             finally:
