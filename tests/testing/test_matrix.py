@@ -118,12 +118,15 @@ def is_silent(fault: Any) -> bool:
 
 
 def settings_for(cell: Cell, server: FaultServer) -> dict[str, Any]:
-    limit = SHORT if is_silent(cell.entry.fault) else LONG
+    fault = cell.entry.fault
+    limit = SHORT if is_silent(fault) else LONG
+    # A stream that falls silent in its midst is to be cut for its silence, however late a busy machine begins it.
+    begins = cell.verb == "stream" and isinstance(fault, StallAfter) and fault.after > 0
     # The wire alone is looked at: who speaks it is a provider of our own.
     lab = {"base_url": server.base_url(cell.dialect), "dialect": cell.dialect, "api_key": KEY}
     return {
         "providers": {"lab": lab},
-        "timeout": Timeout(connect=LONG, first_event=limit, idle=limit, total=LONG),
+        "timeout": Timeout(connect=LONG, first_event=LONG if begins else limit, idle=limit, total=LONG),
         "call_config": CallConfig(retry=Retry(max_attempts=2, initial=0, jitter=0) if cell.retried else False),
     }
 
@@ -196,7 +199,10 @@ def word_of(cell: Cell, read: Read) -> str:
 def faults_of(cell: Cell, read: Read, server: FaultServer) -> list[str]:
     """What is wrong with what a caller saw."""
     wrong = []
-    limit = SHORT if is_silent(cell.entry.fault) else LONG
+    fault = cell.entry.fault
+    limit = SHORT if is_silent(fault) else LONG
+    # A stream that falls silent in its midst is to be cut for its silence, however late a busy machine begins it.
+    begins = cell.verb == "stream" and isinstance(fault, StallAfter) and fault.after > 0
     outcome: Any = read.error or read.response
     attempts = getattr(outcome, "attempts", ())
     if not isinstance(cell.entry.fault, RefuseConnection) and len(attempts) != server.request_count:
