@@ -201,8 +201,6 @@ def faults_of(cell: Cell, read: Read, server: FaultServer) -> list[str]:
     wrong = []
     fault = cell.entry.fault
     limit = SHORT if is_silent(fault) else LONG
-    # A stream that falls silent in its midst is to be cut for its silence, however late a busy machine begins it.
-    begins = cell.verb == "stream" and isinstance(fault, StallAfter) and fault.after > 0
     outcome: Any = read.error or read.response
     attempts = getattr(outcome, "attempts", ())
     if not isinstance(cell.entry.fault, RefuseConnection) and len(attempts) != server.request_count:
