@@ -174,11 +174,6 @@ class Reservation:
         self._open = True
 
     @property
-    def is_open(self) -> bool:
-        """Whether nobody has settled it yet."""
-        return self._open
-
-    @property
     def amount(self) -> float:
         """US dollars set aside."""
         return self._units / _TRILLION

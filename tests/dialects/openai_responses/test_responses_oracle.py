@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import islice
 
 import pytest
 
@@ -450,8 +449,9 @@ def _answered(body, *, stream=False):
 @pytest.mark.parametrize("row", [row for row in ROWS if row.dialect is not OPENAI_RESPONSES], ids=repr)
 def test_the_sdk_reads_answers_of_other_wires_from_our_server(row):
     """A gateway's client: the answer came on another wire, and is written whole and streamed on this one."""
+    answers = list(row.answers())
     seen = 0
-    for exchange, response in islice(row.answers(), 0, None, 4):
+    for exchange, response in answers[:: 4 if len(answers) > 50 else 1]:
         codec = OPENAI_RESPONSES.generate
         (whole, _) = read_by_sdk(_answered(codec.encode_response(response)))
         encoder = codec.stream_encoder(GenerateRequest(model="m", messages=()))
@@ -471,7 +471,7 @@ def test_the_sdk_reads_answers_of_other_wires_from_our_server(row):
             ours = (response.usage.input_tokens, response.usage.output_tokens)
             assert spent == (ours if ours == (None, None) else tuple(count or 0 for count in ours)), exchange
         seen += 1
-    assert seen
+    assert seen > 10
 
 
 def _nameless(item):

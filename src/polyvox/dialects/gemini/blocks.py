@@ -50,10 +50,6 @@ class Calls:
         self._waiting: list[str] = []  # calls without a result so far
         self.names: dict[str, str] = {}
 
-    def name_answer(self, answer: str | None) -> None:
-        """Say the answer's own id, of which ids are made."""
-        self._answer = self._answer or answer
-
     def take(self, given: str, name: str) -> str:
         """Return the id of a call."""
         place = self._count
