@@ -5,9 +5,11 @@ The rule: a setting has three fates (send, drop with an adjustment, refuse); con
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+
+from msgspec import structs
 
 from polyvox.dialects._reading import JSONObject
 from polyvox.dialects._residue import foreign_residue, restore
@@ -15,7 +17,8 @@ from polyvox.dialects.base import Fate
 from polyvox.errors import DecodeError, UnsupportedError
 from polyvox.framing import json
 from polyvox.types.generate import Adjustment, Residue
-from polyvox.types.parts import ToolCall
+from polyvox.types.messages import Message
+from polyvox.types.parts import FilePart, Part, TextPart, ToolCall
 
 
 class Knobs(Protocol):
@@ -99,3 +102,29 @@ def arguments_object(call: ToolCall) -> tuple[JSONObject, bool]:
     except DecodeError:
         return {}, False
     return (value, True) if isinstance(value, dict) else ({}, False)
+
+
+def move_files(
+    messages: Iterable[Message], is_moved: Callable[[Part, Message], bool], encoding: RequestEncoding[Any]
+) -> Iterator[Message]:
+    """Move files of answers into a user message after the answer, and after the results of its calls.
+
+    For wires that take files from users only. `is_moved` tells which: what a decoded request said stays in place.
+    """
+    held: list[FilePart] = []
+    for message in messages:
+        if held and message.role != "tool":
+            yield Message("user", (TextPart("Files of the answer before:"), *held))
+            held = []
+        moved = [part for part in message.content if isinstance(part, FilePart) and is_moved(part, message)]
+        if moved:
+            message = structs.replace(message, content=tuple(part for part in message.content if part not in moved))
+            held = [part for part in moved if not part.media_type.startswith("audio/")]
+            if len(held) < len(moved):
+                encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
+            if held:
+                encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
+        if message.content or not moved:
+            yield message
+    if held:
+        yield Message("user", (TextPart("Files of the answer before:"), *held))

@@ -8,11 +8,11 @@ normal form has a message of its own for results and merges neighbours too; wher
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, Literal, TypeGuard, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from msgspec import structs
 
-from polyvox.dialects._encoding import arguments_object
+from polyvox.dialects._encoding import arguments_object, move_files
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.anthropic.blocks import (
     decode_block,
@@ -60,7 +60,7 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> tuple[st
     """Return the system prompt (empty where there is none) and the messages of the wire."""
     system: list[JSONObject] = []
     said: list[JSONObject] = []
-    for message in _with_files_told(messages, encoding):
+    for message in move_files(messages, lambda part, message: _is_moved(part, message, encoding), encoding):
         role: Literal["user", "assistant", "system"] = "user" if message.role == "tool" else message.role
         if role == "system":
             if not said:
@@ -84,24 +84,7 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> tuple[st
     return (_settled(system) if system else ""), said
 
 
-def _with_files_told(messages: Iterable[Message], encoding: Encoding) -> Iterator[Message]:
-    """Move files of answers into a user message after the answer: an assistant message holds none."""
-    for message in messages:
-        moved = [part for part in message.content if _is_moved(part, message, encoding)]
-        if not moved:
-            yield message
-            continue
-        yield structs.replace(message, content=tuple(part for part in message.content if part not in moved))
-        files = [part for part in moved if not part.media_type.startswith("audio/")]
-        if len(files) < len(moved):
-            encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
-        if files:
-            encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
-            # Results of the answer's calls, which come next, are put before them: see `_settled`.
-            yield Message("user", (TextPart("Files of the answer before:"), *files))
-
-
-def _is_moved(part: Part, message: Message, encoding: Encoding) -> TypeGuard[FilePart]:
+def _is_moved(part: Part, message: Message, encoding: Encoding) -> bool:
     """Tell whether this is a file that the wire takes from users only. What a decoded request said stays in place."""
     if message.role != "assistant" or not isinstance(part, FilePart):
         return False

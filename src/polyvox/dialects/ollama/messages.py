@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, assert_never
 
 from msgspec import structs
 
-from polyvox.dialects._encoding import arguments_object
+from polyvox.dialects._encoding import arguments_object, move_files
 from polyvox.dialects._reading import JSONObject, read_list, read_object, read_text, read_word, refuse, take
 from polyvox.dialects.ollama.calls import decode_call, encode_call
 from polyvox.dialects.ollama.encoding import Encoding
@@ -48,7 +48,7 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
     """Return the messages of the wire."""
     said: list[JSONObject] = []
     names: dict[str, str] = {}
-    for message in _with_files_told(messages, encoding):
+    for message in move_files(messages, lambda _, message: _is_answer(message), encoding):
         files: list[FilePart] = []
         for parts in _cut(message):
             if message.role == "assistant":
@@ -64,30 +64,6 @@ def encode_messages(messages: Iterable[Message], encoding: Encoding) -> list[JSO
             encoding.note("emulated", "messages", "files of a result are sent in a user message after it")
             said.append(_encode_told("user", [TextPart("Files of the results before:"), *files], encoding))
     return said
-
-
-def _with_files_told(messages: Iterable[Message], encoding: Encoding) -> Iterator[Message]:
-    """Move files of answers into a user message after the answer, and after the results of its calls.
-
-    What a decoded request said, or a caller wrote, stays in place.
-    """
-    held: list[FilePart] = []
-    for message in messages:
-        if held and message.role != "tool":
-            yield Message("user", (TextPart("Files of the answer before:"), *held))
-            held = []
-        moved = [part for part in message.content if isinstance(part, FilePart) and _is_answer(message)]
-        if moved:
-            message = structs.replace(message, content=tuple(part for part in message.content if part not in moved))
-            held = [part for part in moved if not part.media_type.startswith("audio/")]
-            if len(held) < len(moved):
-                encoding.note("dropped", "messages", "a spoken answer of another origin is not sent; its transcript is")
-            if held:
-                encoding.note("emulated", "messages", "files of an answer are sent in the user message after it")
-        if message.content or not moved:
-            yield message
-    if held:
-        yield Message("user", (TextPart("Files of the answer before:"), *held))
 
 
 def _is_answer(message: Message) -> bool:
